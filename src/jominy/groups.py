@@ -1,0 +1,153 @@
+"""Groups as columns: N rollouts in arrays, P prompts as offsets into them. The only place that knows offsets.
+
+A group is the rollouts of one prompt. Row i belongs to prompt p when offsets_P1[p] <= i < offsets_P1[p+1].
+Measures never loop over prompts: they ask for `blocks`, dense [B, n] views of groups with equally many scored rollouts,
+which keeps 64 million rollouts to a few array passes in bounded memory.
+Left out on purpose: text and tokens. They stay in the Arrow table (`store`); a measure needs numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jominy.records import Bools, Floats, Ints
+
+BLOCK_ELEMENTS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Groups:
+    """Rollouts of P prompts, N in all, as parallel columns.
+
+    Example: Groups.of(rewards=[[1, 0, 0, 1], [0, 0, 0, 0]])
+    """
+
+    offsets_P1: Ints
+    """[P+1] int64, offsets_P1[0] = 0, non-decreasing, offsets_P1[P] = N."""
+    rewards_N: Floats
+    """[N] rewards; the value where `scored_N` is False is meaningless."""
+    scored_N: Bools
+    """[N] whether the reward could be computed."""
+    correct_N: Bools
+    """[N] whether the response is right (gold where known, else reward at or above the success threshold); False where unscored."""
+    probability_N: Floats | None = None
+    """[N] in (0, 1], geometric mean of the token probabilities at temperature 1; NaN where unknown."""
+    truncated_N: Bools | None = None
+    """[N] whether the response was cut at the token limit."""
+    num_tokens_N: Ints | None = None
+    """[N] tokens in the response."""
+    repetitive_N: Bools | None = None
+    """[N] whether the response repeats itself."""
+    prompt_ids: tuple[str, ...] | None = None
+    """[P] identities, in the order of the offsets."""
+    num_choices_P: Ints | None = None
+    """[P] size of the answer space, 0 where guessing is hopeless."""
+
+    def __post_init__(self) -> None:
+        num_rollouts = len(self.rewards_N)
+        if len(self.offsets_P1) < 1 or self.offsets_P1[0] != 0 or self.offsets_P1[-1] != num_rollouts:
+            raise ValueError(f"offsets_P1 must start at 0 and end at the {num_rollouts} rollouts")
+        if np.any(np.diff(self.offsets_P1) < 0):
+            raise ValueError("offsets_P1 must not decrease")
+        for name in ("scored_N", "correct_N", "probability_N", "truncated_N", "num_tokens_N", "repetitive_N"):
+            column = getattr(self, name)
+            if column is not None and len(column) != num_rollouts:
+                raise ValueError(f"{name} has {len(column)} entries for {num_rollouts} rollouts")
+
+    @staticmethod
+    def of(
+        *,
+        rewards: list[list[float | None]] | list[list[float]] | list[list[int]],
+        probability: list[list[float]] | None = None,
+        success: float = 1.0,
+    ) -> Groups:
+        """Groups from nested lists, one inner list a prompt; None is unscored. For tests, docs and notebooks."""
+        flat = [reward for group in rewards for reward in group]
+        scored_N = np.array([reward is not None for reward in flat], dtype=bool)
+        rewards_N = np.array([0.0 if reward is None else reward for reward in flat], dtype=np.float64)
+        probability_N = None if probability is None else np.array([p for group in probability for p in group], dtype=np.float64)
+        return Groups(
+            offsets_P1=np.cumsum([0] + [len(group) for group in rewards]),
+            rewards_N=rewards_N,
+            scored_N=scored_N,
+            correct_N=scored_N & (rewards_N >= success),
+            probability_N=probability_N,
+        )
+
+    @property
+    def num_prompts(self) -> int:
+        """P."""
+        return len(self.offsets_P1) - 1
+
+    @property
+    def num_rollouts(self) -> int:
+        """N."""
+        return len(self.rewards_N)
+
+    @property
+    def num_unscored(self) -> int:
+        """Rollouts without a reward."""
+        return int(self.num_rollouts - np.count_nonzero(self.scored_N))
+
+    def count_P(self, column_N: Bools) -> Ints:
+        """[P] how many rollouts of each prompt have the column set."""
+        running = np.concatenate(([0], np.cumsum(column_N, dtype=np.int64)))
+        counts_P: Ints = running[self.offsets_P1[1:]] - running[self.offsets_P1[:-1]]
+        return counts_P
+
+    def num_scored_P(self) -> Ints:
+        """[P] scored rollouts n of each prompt."""
+        return self.count_P(self.scored_N)
+
+    def num_correct_P(self) -> Ints:
+        """[P] right answers c among the scored ones."""
+        return self.count_P(self.correct_N & self.scored_N)
+
+    def blocks(self, keep_N: Bools | None = None, max_elements: int = BLOCK_ELEMENTS) -> Iterator[Block]:
+        """Dense pieces that together hold every kept rollout once; a prompt is never split.
+
+        Args:
+            keep_N: [N] rollouts that enter; default: the scored ones.
+            max_elements: upper bound on B * n (a single larger group is still one block).
+        """
+        keep_N = self.scored_N if keep_N is None else keep_N
+        sizes_P = self.count_P(keep_N)
+        kept = None if bool(keep_N.all()) else np.flatnonzero(keep_N)
+        starts_P = np.concatenate(([0], np.cumsum(sizes_P)))[:-1]
+        for size in np.unique(sizes_P):
+            if size == 0:
+                continue
+            members = np.flatnonzero(sizes_P == size)
+            step = max(1, max_elements // int(size))
+            for first in range(0, len(members), step):
+                prompts_B = members[first : first + step]
+                yield Block(prompts_B=prompts_B, starts_B=starts_P[prompts_B], size=int(size), kept=kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """B groups of n kept rollouts each, as a recipe to cut any column into [B, n]."""
+
+    prompts_B: Ints
+    """[B] which prompts these are."""
+    starts_B: Ints
+    """[B] first kept rollout of each."""
+    size: int
+    """n."""
+    kept: Ints | None
+    """Row numbers of the kept rollouts; None when all are kept."""
+
+    def cut(self, column_N: NDArray[Any]) -> NDArray[Any]:
+        """[B, n] the column's values of this block; a view where the rows are contiguous."""
+        first, last = int(self.starts_B[0]), int(self.starts_B[-1]) + self.size
+        contiguous = last - first == len(self.starts_B) * self.size
+        if contiguous:
+            rows = column_N[first:last] if self.kept is None else column_N[self.kept[first:last]]
+            return rows.reshape(len(self.starts_B), self.size)
+        index_Bn = self.starts_B[:, None] + np.arange(self.size)
+        return column_N[index_Bn if self.kept is None else self.kept[index_Bn]]

@@ -1,0 +1,1 @@
+"""How reward becomes gradient: keep, credit, weigh, divide. Arrays only."""

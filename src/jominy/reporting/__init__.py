@@ -1,0 +1,1 @@
+"""From a run folder to one self-contained page; computes no numbers."""

@@ -1,0 +1,1 @@
+"""A reward is a function (Prompt, text) -> Reward."""

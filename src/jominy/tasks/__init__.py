@@ -1,0 +1,1 @@
+"""Prompts and how they are graded, one task a file."""

@@ -1,0 +1,278 @@
+"""The run folder: what a run left on disk, written so that a kill at any moment leaves it readable.
+
+    run.json               what was run: spec, versions, environment, status, timing
+    prompts.parquet        the prompts with targets
+    rollouts/*.parquet     one row a rollout, schema below, one file a flush
+    diagnosis.json         what `diagnose` found
+    report.html            the page
+
+Every file is written aside in the same folder, flushed to disk and renamed, so a reader sees the old file, the new one or
+none. Left out on purpose: what the columns mean for a measure (`tables` turns them into `Groups`) and checkpoints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jominy.records import Message, Prompt, Rollout
+
+SCHEMA_VERSION = 1
+
+ROLLOUT_SCHEMA = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("prompt", pa.string()),
+        ("task", pa.string()),
+        ("index", pa.int32()),
+        ("text", pa.string()),
+        ("answer", pa.string()),
+        ("token_ids", pa.list_(pa.int32())),
+        ("pieces", pa.list_(pa.string())),
+        ("logprobs", pa.list_(pa.float32())),
+        ("logprobs_t1", pa.list_(pa.float32())),
+        ("spans", pa.list_(pa.struct([("kind", pa.string()), ("start", pa.int32()), ("end", pa.int32()), ("index", pa.int32())]))),
+        ("stop", pa.string()),
+        ("reward", pa.float64()),
+        ("reward_parts", pa.string()),
+        ("note", pa.string()),
+        ("gold", pa.float64()),
+        ("policy", pa.string()),
+        ("temperature", pa.float64()),
+        ("top_p", pa.float64()),
+        ("seed", pa.int64()),
+        ("schema_version", pa.int32()),
+    ],
+    metadata={"jominy_schema_version": str(SCHEMA_VERSION)},
+)
+
+PROMPT_SCHEMA = pa.schema(
+    [
+        ("prompt_id", pa.string()),
+        ("task", pa.string()),
+        ("prompt", pa.string()),
+        ("target", pa.string()),
+        ("gold_answer", pa.string()),
+        ("wrong_answer", pa.string()),
+        ("num_choices", pa.int64()),
+        ("info", pa.string()),
+    ],
+    metadata={"jominy_schema_version": str(SCHEMA_VERSION)},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run on disk.
+
+    Example: RunFolder(Path("runs/demo")).rollouts()
+    """
+
+    path: Path
+    """The folder; it need not exist yet."""
+
+    @property
+    def run_file(self) -> Path:
+        """`run.json`."""
+        return self.path / "run.json"
+
+    @property
+    def diagnosis_file(self) -> Path:
+        """`diagnosis.json`."""
+        return self.path / "diagnosis.json"
+
+    @property
+    def report_file(self) -> Path:
+        """`report.html`."""
+        return self.path / "report.html"
+
+    def exists(self) -> bool:
+        """Whether a run was ever started here."""
+        return self.run_file.is_file()
+
+    def read_run(self) -> dict[str, Any]:
+        """What `run.json` says; raises ValueError naming the file when it is missing, broken or of a newer schema."""
+        return read_json(self.run_file, "a run folder holds one; was this folder made by `jominy sample` or `jominy diagnose`?")
+
+    def write_run(self, run: dict[str, Any]) -> None:
+        """Replace `run.json`."""
+        write_json(self.run_file, {"schema_version": SCHEMA_VERSION, **run})
+
+    def write_prompts(self, prompts: Sequence[Prompt]) -> None:
+        """Replace `prompts.parquet`."""
+        columns = {
+            "prompt_id": [prompt.id for prompt in prompts],
+            "task": [prompt.task for prompt in prompts],
+            "prompt": [messages_to_json(prompt.messages) for prompt in prompts],
+            "target": [prompt.target for prompt in prompts],
+            "gold_answer": [prompt.gold_answer for prompt in prompts],
+            "wrong_answer": [prompt.wrong_answer for prompt in prompts],
+            "num_choices": [prompt.num_choices for prompt in prompts],
+            "info": [json.dumps(dict(prompt.info), ensure_ascii=False, default=str) for prompt in prompts],
+        }
+        write_parquet(self.path / "prompts.parquet", pa.table(columns, schema=PROMPT_SCHEMA))
+
+    def read_prompts(self) -> list[Prompt]:
+        """The prompts of the run, in the order they were drawn."""
+        table = read_parquet(self.path / "prompts.parquet", PROMPT_SCHEMA)
+        return [_prompt_of(row) for row in table.to_pylist()]
+
+    def append_rollouts(self, rollouts: Sequence[Rollout], prompts: dict[str, Prompt]) -> None:
+        """Write one more file of rollouts; it appears whole or not at all."""
+        folder = self.path / "rollouts"
+        taken = [int(file.stem.split("-")[-1]) for file in folder.glob("part-*.parquet")]
+        write_parquet(folder / f"part-{max(taken, default=-1) + 1:05d}.parquet", rollouts_to_table(rollouts, prompts))
+
+    def rollouts(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rollouts written so far; a run without any gives an empty table."""
+        files = sorted((self.path / "rollouts").glob("part-*.parquet"))
+        schema = ROLLOUT_SCHEMA if columns is None else pa.schema([ROLLOUT_SCHEMA.field(name) for name in columns])
+        if not files:
+            return schema.empty_table()
+        return pa.concat_tables([read_parquet(file, schema) for file in files])
+
+
+def rollouts_to_table(rollouts: Iterable[Rollout], prompts: dict[str, Prompt]) -> pa.Table:
+    """Rollouts as rows of `ROLLOUT_SCHEMA`.
+
+    Args:
+        rollouts: graded or not; an ungraded one has neither reward nor note.
+        prompts: by id; every rollout's prompt must be among them.
+    """
+    rows = [_row_of(rollout, prompts[rollout.prompt_id]) for rollout in rollouts]
+    return pa.Table.from_pylist(rows, schema=ROLLOUT_SCHEMA)
+
+
+def _row_of(rollout: Rollout, prompt: Prompt) -> dict[str, Any]:
+    reward = rollout.reward
+    return {
+        "prompt_id": rollout.prompt_id,
+        "prompt": messages_to_json(prompt.messages),
+        "task": prompt.task,
+        "index": rollout.index,
+        "text": rollout.text,
+        "answer": None if reward is None else reward.answer,
+        "token_ids": np.asarray(rollout.token_ids, dtype=np.int32),
+        "pieces": None if rollout.pieces is None else list(rollout.pieces),
+        "logprobs": None if rollout.logprobs is None else np.asarray(rollout.logprobs, dtype=np.float32),
+        "logprobs_t1": None if rollout.logprobs_t1 is None else np.asarray(rollout.logprobs_t1, dtype=np.float32),
+        "spans": [asdict(span) for span in rollout.spans],
+        "stop": rollout.stop,
+        "reward": None if reward is None else reward.value,
+        "reward_parts": None if reward is None else json.dumps(dict(reward.parts)),
+        "note": "" if reward is None else reward.note,
+        "gold": rollout.gold,
+        "policy": rollout.policy,
+        "temperature": rollout.temperature,
+        "top_p": rollout.top_p,
+        "seed": rollout.seed,
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def _prompt_of(row: dict[str, Any]) -> Prompt:
+    return Prompt(
+        id=row["prompt_id"],
+        task=row["task"],
+        messages=messages_from_json(row["prompt"]),
+        target=row["target"],
+        gold_answer=row["gold_answer"],
+        wrong_answer=row["wrong_answer"],
+        num_choices=row["num_choices"],
+        info=json.loads(row["info"]),
+    )
+
+
+def messages_to_json(messages: Sequence[Message]) -> str:
+    """A conversation as the JSON list of {role, content} that chat templates take."""
+    return json.dumps([{"role": message.role, "content": message.content} for message in messages], ensure_ascii=False)
+
+
+def messages_from_json(text: str) -> tuple[Message, ...]:
+    """The inverse of `messages_to_json`."""
+    return tuple(Message(role=turn["role"], content=turn["content"]) for turn in json.loads(text))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically; NaN and infinity are refused, for no result of ours may hold them."""
+    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace"))
+
+
+def read_json(path: Path, hint: str = "") -> dict[str, Any]:
+    """Read a JSON object of ours.
+
+    Raises:
+        ValueError: the file is missing, is no JSON object, or was written by a newer jominy; names the file and what to do.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist{'; ' + hint if hint else ''}")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not readable JSON ({error}); delete it or restore it, then run the command again") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds {type(value).__name__}, not an object; it was not written by jominy")
+    _check_version(path, value.get("schema_version"))
+    return value
+
+
+def _check_version(path: Path, found: Any) -> None:
+    if found is None:
+        raise ValueError(f"{path} has no `schema_version`; it was not written by jominy")
+    if not str(found).isdigit() or int(found) > SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has `schema_version` {found}; this jominy reads up to {SCHEMA_VERSION}. Upgrade with `pip install --upgrade jominy`"
+        )
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file atomically."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_bytes(path, sink.getvalue())
+
+
+def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read a Parquet file of ours, checked against `schema`.
+
+    Raises:
+        ValueError: not a Parquet file, a newer schema version, a missing column or one of another type; names file and column.
+    """
+    try:
+        found = pq.read_schema(path)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist; the run folder is incomplete, run the command that made it again") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file ({error}); delete it and run again to make it anew") from error
+    _check_version(path, (found.metadata or {}).get(b"jominy_schema_version", b"").decode() or None)
+    for field in schema:
+        if field.name not in found.names:
+            raise ValueError(f"{path} has no column `{field.name}`; it holds {', '.join(found.names)}")
+        if found.field(field.name).type != field.type:
+            raise ValueError(f"{path}: column `{field.name}` is {found.field(field.name).type}, expected {field.type}")
+    try:
+        return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run again to make it anew") from error
+
+
+def write_bytes(path: Path, data: Any) -> None:
+    """Write a file atomically: aside in the same folder, flushed to disk, renamed. A full disk leaves the old file as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

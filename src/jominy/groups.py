@@ -8,8 +8,8 @@ Left out on purpose: text and tokens. They stay in the Arrow table (`store`); a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,9 @@ class Groups:
     """[N] whether the reward could be computed."""
     correct_N: Bools
     """[N] whether the response is right (gold where known, else reward at or above the success threshold); False where unscored."""
+    paid_N: Bools | None = None
+    """[N] whether the reward reached the success threshold although gold decides `correct_N`; False where no gold is known;
+    None where the reward itself decides everywhere."""
     probability_N: Floats | None = None
     """[N] in (0, 1], geometric mean of the token probabilities at temperature 1; NaN where unknown."""
     truncated_N: Bools | None = None
@@ -54,7 +57,7 @@ class Groups:
             raise ValueError(f"offsets_P1 must start at 0 and end at the {num_rollouts} rollouts")
         if np.any(np.diff(self.offsets_P1) < 0):
             raise ValueError("offsets_P1 must not decrease")
-        for name in ("scored_N", "correct_N", "probability_N", "truncated_N", "num_tokens_N", "repetitive_N"):
+        for name in ("scored_N", "correct_N", "paid_N", "probability_N", "truncated_N", "num_tokens_N", "repetitive_N"):
             column = getattr(self, name)
             if column is not None and len(column) != num_rollouts:
                 raise ValueError(f"{name} has {len(column)} entries for {num_rollouts} rollouts")
@@ -62,8 +65,8 @@ class Groups:
     @staticmethod
     def of(
         *,
-        rewards: list[list[float | None]] | list[list[float]] | list[list[int]],
-        probability: list[list[float]] | None = None,
+        rewards: Sequence[Sequence[float | None]],
+        probability: Sequence[Sequence[float]] | None = None,
         success: float = 1.0,
     ) -> Groups:
         """Groups from nested lists, one inner list a prompt; None is unscored. For tests, docs and notebooks."""
@@ -96,9 +99,32 @@ class Groups:
 
     def count_P(self, column_N: Bools) -> Ints:
         """[P] how many rollouts of each prompt have the column set."""
-        running = np.concatenate(([0], np.cumsum(column_N, dtype=np.int64)))
-        counts_P: Ints = running[self.offsets_P1[1:]] - running[self.offsets_P1[:-1]]
+        counts_P: Ints = np.zeros(self.num_prompts, dtype=np.int64)
+        filled = np.flatnonzero(np.diff(self.offsets_P1))
+        if len(filled) > 0:
+            # Between the starts of non-empty groups lies exactly one group; 20 times faster than differences of a running sum.
+            counts_P[filled] = np.add.reduceat(column_N.view(np.uint8), self.offsets_P1[filled], dtype=np.int32)
         return counts_P
+
+    def only(self, keep_N: Bools) -> Groups:
+        """The same prompts with the kept rollouts alone, in the same order; a prompt may be left with none.
+
+        >>> Groups.of(rewards=[[1, None, 0], [None]]).only(np.array([True, False, True, False])).offsets_P1
+        array([0, 2, 2])
+        """
+        if bool(keep_N.all()):
+            return self
+        return replace(
+            self,
+            offsets_P1=np.concatenate(([0], np.cumsum(self.count_P(keep_N)))),
+            rewards_N=self.rewards_N[keep_N],
+            scored_N=self.scored_N[keep_N],
+            correct_N=self.correct_N[keep_N],
+            probability_N=None if self.probability_N is None else self.probability_N[keep_N],
+            truncated_N=None if self.truncated_N is None else self.truncated_N[keep_N],
+            num_tokens_N=None if self.num_tokens_N is None else self.num_tokens_N[keep_N],
+            repetitive_N=None if self.repetitive_N is None else self.repetitive_N[keep_N],
+        )
 
     def num_scored_P(self) -> Ints:
         """[P] scored rollouts n of each prompt."""
@@ -149,5 +175,9 @@ class Block:
         if contiguous:
             rows = column_N[first:last] if self.kept is None else column_N[self.kept[first:last]]
             return rows.reshape(len(self.starts_B), self.size)
-        index_Bn = self.starts_B[:, None] + np.arange(self.size)
-        return column_N[index_Bn if self.kept is None else self.kept[index_Bn]]
+        if self.kept is None:
+            # Row starts into a strided view copy whole rows; an index for each element costs five times as much.
+            windows: NDArray[Any] = np.lib.stride_tricks.sliding_window_view(column_N, self.size)
+            return windows[self.starts_B]
+        rows_Bn: NDArray[Any] = column_N[self.kept[self.starts_B[:, None] + np.arange(self.size)]]
+        return rows_Bn

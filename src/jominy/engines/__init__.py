@@ -14,8 +14,10 @@ OnProgress = Callable[[int, int], None]
 class Engine(Protocol):
     """What a verb asks of an engine."""
 
-    name: str
-    """Model and revision, as recorded in `Rollout.policy`."""
+    @property
+    def name(self) -> str:
+        """Model and revision, as recorded in `Rollout.policy`."""
+        ...
 
     def sample(
         self, prompts: Sequence[Prompt], num_rollouts: int, sampling: Sampling, seed: int, on_progress: OnProgress | None = None

@@ -1,0 +1,125 @@
+"""Sums made here, as hard as you like: `arithmetic:digits=3,operators=+*,terms=4`.
+
+The rule of grading: the answer is the last number in the text, thousands commas dropped; it is right when it is the exact integer
+(`1,234` and `1234.0` are 1234; `12.5` is no integer and so never right). For tests, for small models and for tasks of known difficulty.
+Left out on purpose: division (its rounding would need a rule of its own) and any dependency.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+from jominy.records import Message, Prompt, Reward, Task
+from jominy.tasks.identity import identify
+from jominy.tasks.options import read_options
+
+NUMBER = re.compile(r"(?<![0-9])[-\u2212]?[0-9][0-9,]*(?:\.[0-9]+)?")
+INSTRUCTION = "Give the answer as an integer at the end."
+DEFAULTS = {"digits": "2", "operators": "+-*", "terms": "2"}
+MOST_PROBLEMS = 1 << 62
+
+
+def make(options: str) -> Task:
+    """Arithmetic with `digits` a number (default 2), `terms` numbers (2) and `operators` out of `+-*` (`+-*`).
+
+    Numbers of one digit are 0 to 9, of more digits have no leading zero. The usual precedence holds.
+    A setting with fewer different problems than asked for returns each of them once.
+
+    >>> task = make("digits=1,operators=+")
+    >>> prompt = task.prompts(1, 0)[0]
+    >>> prompt.messages[0].content, prompt.target
+    ('What is 9 + 4? Give the answer as an integer at the end.', '13')
+    >>> task.reward(prompt, "That is 13.").value
+    1.0
+    """
+    settings = DEFAULTS | read_options("arithmetic", options, DEFAULTS)
+    digits, terms = _whole("digits", settings["digits"], least=1), _whole("terms", settings["terms"], least=2)
+    operators = "".join(dict.fromkeys(settings["operators"]))
+    if not operators or set(operators) - set("+-*"):
+        raise ValueError(f"arithmetic: operators are taken from + - *, e.g. operators=+-; got {settings['operators']!r}")
+    lowest = 0 if digits == 1 else 10 ** (digits - 1)
+    num_values = 10**digits - lowest
+    num_problems = num_values**terms * len(operators) ** (terms - 1)
+    if num_problems > MOST_PROBLEMS:
+        raise ValueError(f"arithmetic: digits={digits} with terms={terms} has more problems than can be drawn; lower one of them")
+    name = f"arithmetic:{options}" if options else "arithmetic"
+
+    def prompts(num_prompts: int, seed: int) -> list[Prompt]:
+        chosen = random.Random(seed).sample(range(num_problems), min(num_prompts, num_problems))
+        return [_prompt(name, *_problem(number, lowest, num_values, terms, operators)) for number in chosen]
+
+    return Task(
+        name=name,
+        summary=f"{terms} numbers of {digits} digit{'s' * (digits > 1)}, {' '.join(operators)}",
+        prompts=prompts,
+        reward=grade,
+    )
+
+
+def grade(prompt: Prompt, text: str) -> Reward:
+    """1 when the last number in the text is the target, else 0; `answer` is that number."""
+    answer = last_number(text)
+    return Reward(value=float(answer is not None and answer == prompt.target), answer=answer)
+
+
+def last_number(text: str) -> str | None:
+    """The last number in a text: commas, a leading plus or zeros and trailing `.0` dropped; None where there is none.
+
+    A hyphen directly after a digit is a minus between two numbers, not a sign: the last number of `7-3` is 3.
+
+    >>> last_number("1,200 + 34 = 1,234.0"), last_number("so it is -5."), last_number("none")
+    ('1234', '-5', None)
+    """
+    numbers = NUMBER.findall(text)
+    if not numbers:
+        return None
+    number = numbers[-1].replace(",", "").replace("\u2212", "-")
+    whole, _, fraction = number.removeprefix("-").partition(".")
+    fraction = fraction.rstrip("0")
+    unsigned = (whole.lstrip("0") or "0") + (f".{fraction}" if fraction else "")
+    return "-" + unsigned if number.startswith("-") and unsigned != "0" else unsigned
+
+
+def _problem(number: int, lowest: int, num_values: int, terms: int, operators: str) -> tuple[list[int], str]:
+    """The numbers and the signs of problem `number`, counted through all of them."""
+    values, signs = [], ""
+    for _ in range(terms):
+        number, value = divmod(number, num_values)
+        values.append(lowest + value)
+    for _ in range(terms - 1):
+        number, sign = divmod(number, len(operators))
+        signs += operators[sign]
+    return values, signs
+
+
+def _prompt(task: str, values: list[int], signs: str) -> Prompt:
+    expression = str(values[0]) + "".join(f" {sign} {value}" for sign, value in zip(signs, values[1:], strict=True))
+    result = _evaluate(values, signs)
+    messages = (Message(role="user", content=f"What is {expression}? {INSTRUCTION}"),)
+    return Prompt(
+        id=identify("arithmetic", messages, str(result)),
+        task=task,
+        messages=messages,
+        target=str(result),
+        gold_answer=f"{expression} = {result}",
+        wrong_answer=f"{expression} = {result + 1}",
+        info={"expression": expression},
+    )
+
+
+def _evaluate(values: list[int], signs: str) -> int:
+    """Products first, then sums, from left to right."""
+    total, product = 0, values[0]
+    for sign, value in zip(signs, values[1:], strict=True):
+        if sign == "*":
+            product *= value
+        else:
+            total, product = total + product, value if sign == "+" else -value
+    return total + product
+
+
+def _whole(name: str, text: str, *, least: int) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise ValueError(f"arithmetic: {name} is a whole number of at least {least}; got {text!r}")
+    return int(text)

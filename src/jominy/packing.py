@@ -16,14 +16,14 @@ import numpy as np
 from jominy.records import Floats, Ints, Rollout, Row
 
 
-def rows_to_score(prompt_ids: Mapping[str, Sequence[int]], rollouts: Sequence[Rollout]) -> list[Row]:
-    """One row a rollout, in order, without weights: for `engine.logprobs`.
+def rows_to_score(prompt_ids: Mapping[str, Sequence[int]], completions: Sequence[tuple[str, Sequence[int]]]) -> list[Row]:
+    """One row a completion, in order, without weights: for `engine.logprobs`.
 
     Args:
         prompt_ids: prompt tokens by `Prompt.id`, as `engine.encode` gives them.
-        rollouts: at least one token each.
+        completions: (`Prompt.id`, completion tokens), at least one token each.
     """
-    return [Row(prompt_ids=np.asarray(prompt_ids[rollout.prompt_id]), completion_ids=np.asarray(rollout.token_ids)) for rollout in rollouts]
+    return [Row(prompt_ids=np.asarray(prompt_ids[prompt_id]), completion_ids=np.asarray(tokens)) for prompt_id, tokens in completions]
 
 
 def rows_to_train(

@@ -98,6 +98,13 @@ class RunFolder:
         """Whether a run was ever started here."""
         return self.run_file.is_file()
 
+    def clear(self) -> None:
+        """Remove what a run wrote here, `run.json` first, and nothing else; a folder that does not exist is fine."""
+        for file in (self.run_file, self.diagnosis_file, self.report_file, self.path / "prompts.parquet"):
+            file.unlink(missing_ok=True)
+        for file in (self.path / "rollouts").glob("part-*.parquet"):
+            file.unlink()
+
     def read_run(self) -> dict[str, Any]:
         """What `run.json` says; raises ValueError naming the file when it is missing, broken or of a newer schema."""
         return read_json(self.run_file, "a run folder holds one; was this folder made by `jominy sample` or `jominy diagnose`?")

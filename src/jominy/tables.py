@@ -171,6 +171,7 @@ def groups_of(table: pa.Table, success: float = 1.0) -> Groups:
         rewards_N=rewards_N,
         scored_N=scored_N,
         correct_N=scored_N & correct_N,
+        paid_N=has_gold_N & scored_N & (rewards_N >= success) if has_gold_N.any() else None,
         probability_N=_probabilities(arranged),
         truncated_N=_truncated(arranged),
         num_tokens_N=_num_tokens(arranged),
@@ -254,6 +255,15 @@ def _repetitive(table: pa.Table) -> Bools | None:
     if "text" not in table.column_names or table.num_rows > MAX_TEXTS_FOR_REPETITION:
         return None
     return np.array([repetition(text or "") >= REPETITIVE_AT for text in table["text"].cast(pa.string()).to_pylist()], dtype=bool)
+
+
+def spread_rows(num_rows: int, at_most: int) -> pa.Array:
+    """At most `at_most` row numbers, spread evenly over the table.
+
+    >>> spread_rows(10, 3).to_pylist()
+    [0, 3, 6]
+    """
+    return pa.array(np.arange(min(num_rows, at_most)) * num_rows // max(min(num_rows, at_most), 1))
 
 
 def repetition(text: str) -> float:

@@ -1,0 +1,225 @@
+"""The recipe table: which way of training fits this model and task, and which evidence decides it (2508.21188, 2601.06911).
+
+Alignment is pass@16 (or the largest k that the rollouts allow) held against two thresholds of ours. It counts as strong or weak only
+when its
+whole 95 % interval lies on that side; else it is undecided, and so is the advice that hangs on it.
+What the papers found, beside what we infer from it, is said in each row. Numbers of 2508.21188 are those of its method sheet's table D.1.5.
+Left out on purpose: doing it. `train` runs the recipe; the names here are the names there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from jominy.findings import ALIGNMENT, CLARITY, Evidence, percent
+from jominy.records import Advice, Fit, Measure, Paper
+from jominy.thresholds import Thresholds
+
+DECOMPOSED = Paper(arxiv="2506.01347", title="The Surprising Effectiveness of Negative Reinforcement")
+TRICKS: tuple[str, ...] = ("one_shot", "spurious_reward", "positive_only", "negative_only")
+Strength = Literal["strong", "weak", "undecided", "unknown"]
+
+
+def strength(alignment: Measure, limit: Thresholds) -> Strength:
+    """Which side of our thresholds the whole interval lies on.
+
+    >>> from jominy.thresholds import thresholds_with
+    >>> strength(Measure(name="pass@16", value=0.9, low=0.85, high=0.94), thresholds_with())
+    'strong'
+    """
+    if alignment.value is None:
+        return "unknown"
+    low = alignment.value if alignment.low is None else alignment.low
+    high = alignment.value if alignment.high is None else alignment.high
+    if low >= limit["strong_pass"].value:
+        return "strong"
+    return "weak" if high <= limit["weak_pass"].value else "undecided"
+
+
+def advise(evidence: Evidence, limit: Thresholds) -> tuple[Advice, ...]:
+    """One line for each recipe, in the order of `RECIPES`."""
+    return tuple(row(evidence, limit) for row in RECIPES.values())
+
+
+def _alignment(evidence: Evidence, limit: Thresholds) -> str:
+    strong, weak = limit["strong_pass"].value, limit["weak_pass"].value
+    side = {
+        "strong": f"strong alignment (at or above {strong:g}, our threshold)",
+        "weak": f"weak alignment (at or below {weak:g}, our threshold)",
+        "undecided": f"undecided between our thresholds {weak:g} and {strong:g}",
+        "unknown": "unknown",
+    }[strength(evidence.alignment, limit)]
+    return f"{evidence.alignment.name} is {percent(evidence.alignment)}: {side}"
+
+
+def _decided(evidence: Evidence, limit: Thresholds) -> str:
+    name, strong, weak = evidence.alignment.name, limit["strong_pass"].value, limit["weak_pass"].value
+    return f"{name} surely at or above {strong:g}, or surely at or below {weak:g}; more prompts narrow it"
+
+
+def _no_signal(evidence: Evidence, limit: Thresholds) -> bool:
+    live = evidence.liveness.live
+    return live.high is not None and live.high < limit["live_stop"].value
+
+
+def _dead(recipe: str, evidence: Evidence, limit: Thresholds, paper: Paper) -> Advice:
+    return Advice(
+        recipe=recipe,
+        fit="futile",
+        because=f"live share {percent(evidence.liveness.live)}: next to no group carries a gradient (below "
+        f"{limit['live_stop'].value:g}, our threshold)",
+        would_change="prompts of which the model sometimes gets one right and one wrong",
+        paper=paper,
+    )
+
+
+def advise_grpo(evidence: Evidence, limit: Thresholds) -> Advice:
+    """The standard: group-relative advantages with the true reward."""
+    live = evidence.liveness.live
+    if live.value is None:
+        return Advice(recipe="grpo", fit="risky", because=live.why_none, would_change="enough scored rollouts a prompt", paper=ALIGNMENT)
+    if _no_signal(evidence, limit):
+        return _dead("grpo", evidence, limit, ALIGNMENT)
+    fit: Fit = "recommended" if live.value >= limit["live_fix"].value else "risky"
+    return Advice(
+        recipe="grpo",
+        fit=fit,
+        because=f"live share {percent(live)} at G={evidence.group_size} against {limit['live_fix'].value:g} (our threshold); "
+        "in the paper the true reward worked for every model and task",
+        would_change="a live share on the other side of the threshold: other prompts, a larger group",
+        paper=ALIGNMENT,
+    )
+
+
+def advise_clarity_weighted(evidence: Evidence, limit: Thresholds) -> Advice:
+    """GRPO with prompts of low silhouette weighing more."""
+    clarity = evidence.clarity
+    name, would = "clarity_weighted", "right and wrong answers, with log-probabilities, on more prompts"
+    if _no_signal(evidence, limit):
+        return _dead(name, evidence, limit, CLARITY)
+    if clarity is None or clarity.rectified.value is None or clarity.coverage.value is None:
+        why = "no log-probabilities were recorded" if clarity is None else clarity.rectified.why_none
+        return Advice(recipe=name, fit="risky", because=f"clarity is unknown: {why}", would_change=would, paper=CLARITY)
+    rectified, coverage = clarity.rectified, clarity.coverage
+    if coverage.value is not None and coverage.value < limit["coverage"].value:
+        because = (
+            f"only {percent(coverage)} of the prompts have right and wrong answers (below {limit['coverage'].value:g}, our threshold): "
+            "few weights differ from 1"
+        )
+        return Advice(recipe=name, fit="risky", because=because, would_change=would, paper=CLARITY)
+    low = rectified.high is not None and rectified.high < 0
+    interval = "" if rectified.low is None or rectified.high is None else f" [{rectified.low:.2f}, {rectified.high:.2f}]"
+    return Advice(
+        recipe=name,
+        fit="recommended" if low else "fits",
+        because=f"mean S' is {rectified.value:.2f}{interval} on {percent(coverage)} of the prompts: "
+        + ("right and wrong answers are mixed up, the case the weighting is for" if low else "not surely below 0, so there is less to gain")
+        + "; the paper gained 0.9 to 2.3 points over DAPO on average, and lost on single benchmarks",
+        would_change="mean S' surely below 0 (recommended), or few prompts with both right and wrong answers (risky)",
+        paper=CLARITY,
+    )
+
+
+def _trick(
+    recipe: str, evidence: Evidence, limit: Thresholds, paper: Paper, fits: dict[Strength, Fit], found: dict[Strength, str]
+) -> Advice:
+    if _no_signal(evidence, limit) and recipe != "spurious_reward":
+        return _dead(recipe, evidence, limit, paper)
+    side = strength(evidence.alignment, limit)
+    return Advice(
+        recipe=recipe,
+        fit=fits[side],
+        because=f"{_alignment(evidence, limit)}. {found[side]}",
+        would_change=_decided(evidence, limit) if side in ("undecided", "unknown") else f"{evidence.alignment.name} on the other side",
+        paper=paper,
+    )
+
+
+UNDECIDED = "In the paper such tricks worked for strong alignment and failed for weak; here neither can be said."
+
+
+def advise_one_shot(evidence: Evidence, limit: Thresholds) -> Advice:
+    """RL on one example."""
+    fits: dict[Strength, Fit] = {"strong": "fits", "weak": "futile", "undecided": "risky", "unknown": "risky"}
+    found: dict[Strength, str] = {
+        "strong": "One example reached 65.2 of the 71.0 points of the full set in the paper's strong case; take one with both right and "
+        "wrong answers.",
+        "weak": "One example gained nothing in the paper's weak cases.",
+        "undecided": UNDECIDED,
+        "unknown": UNDECIDED,
+    }
+    return _trick("one_shot", evidence, limit, ALIGNMENT, fits, found)
+
+
+def advise_spurious(evidence: Evidence, limit: Thresholds) -> Advice:
+    """RL with a reward that does not know the answer: random, format, incorrect, majority."""
+    fits: dict[Strength, Fit] = {"strong": "fits", "weak": "futile", "undecided": "risky", "unknown": "risky"}
+    found: dict[Strength, str] = {
+        "strong": "Random reward reached 57.5 of 71.0 points in the paper's strong case: use it as a control, for a true reward did "
+        "better everywhere.",
+        "weak": "Random reward left the paper's weak cases where they were, or below.",
+        "undecided": UNDECIDED,
+        "unknown": UNDECIDED,
+    }
+    return _trick("spurious_reward", evidence, limit, ALIGNMENT, fits, found)
+
+
+def advise_positive_only(evidence: Evidence, limit: Thresholds) -> Advice:
+    """Reinforce right answers, ignore wrong ones."""
+    fits: dict[Strength, Fit] = {"strong": "risky", "weak": "fits", "undecided": "fits", "unknown": "risky"}
+    found: dict[Strength, str] = {
+        "strong": "It narrows what the model does: pass@256 fell from 96.9 to 91.2 on MATH in 2506.01347.",
+        "weak": "In the paper's weak case it reached 24.8 where negative-only stayed at 1.5.",
+        "undecided": "It does not depend on strong alignment; watch pass@k for narrowing.",
+        "unknown": UNDECIDED,
+    }
+    return _trick("positive_only", evidence, limit, DECOMPOSED, fits, found)
+
+
+def advise_negative_only(evidence: Evidence, limit: Thresholds) -> Advice:
+    """Push down wrong answers, ignore right ones."""
+    fits: dict[Strength, Fit] = {"strong": "fits", "weak": "futile", "undecided": "risky", "unknown": "risky"}
+    found: dict[Strength, str] = {
+        "strong": "It reached 68.7 of 71.0 points in the paper's strong case and keeps answers diverse.",
+        "weak": "In the paper's weak case it stayed at 1.5: pushing down wrong answers does not find right ones.",
+        "undecided": UNDECIDED,
+        "unknown": UNDECIDED,
+    }
+    return _trick("negative_only", evidence, limit, ALIGNMENT, fits, found)
+
+
+def advise_warm_start(evidence: Evidence, limit: Thresholds) -> Advice:
+    """SFT on solved examples before RL."""
+    side = strength(evidence.alignment, limit)
+    all_wrong = evidence.liveness.all_wrong
+    dead = _no_signal(evidence, limit) and (all_wrong.value or 0.0) > 0.5
+    fits: dict[Strength, Fit] = {"strong": "futile", "weak": "fits", "undecided": "risky", "unknown": "risky"}
+    text: dict[Strength, str] = {
+        "strong": "The model finds right answers by itself; SFT would rather replace its own way than help.",
+        "weak": "Examples raise the pass rate of the prompts that are all wrong now, which RL alone cannot.",
+        "undecided": f"{percent(all_wrong)} of the groups are all wrong: it helps those, if the examples are close to how the model "
+        f"writes.",
+        "unknown": "Too few rollouts to say.",
+    }
+    return Advice(
+        recipe="sft_warm_start",
+        fit="recommended" if dead else fits[side],
+        because="nothing is ever right, so there is nothing to reinforce: teach first"
+        if dead
+        else f"{_alignment(evidence, limit)}. {text[side]} (Our inference from where signal comes from, not a result of the paper.)",
+        would_change="prompts that the model sometimes gets right" if dead else _decided(evidence, limit),
+        paper=ALIGNMENT,
+    )
+
+
+RECIPES: dict[str, Callable[[Evidence, Thresholds], Advice]] = {
+    "grpo": advise_grpo,
+    "clarity_weighted": advise_clarity_weighted,
+    "one_shot": advise_one_shot,
+    "spurious_reward": advise_spurious,
+    "positive_only": advise_positive_only,
+    "negative_only": advise_negative_only,
+    "sft_warm_start": advise_warm_start,
+}
+"""Recipe -> the rule that judges how well it fits; the order of the table."""

@@ -1,0 +1,58 @@
+"""Binned distributions for the page: pass rates, probabilities of right and wrong answers, silhouettes beside their null."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from jominy.groups import Groups
+from jominy.measures.clarity import Clarity
+from jominy.records import Floats, Histogram
+
+NUM_BINS = 20
+
+
+def histograms_of(groups: Groups, clarity: Clarity | None) -> tuple[Histogram, ...]:
+    """Those distributions that the columns allow."""
+    found = [_pass_rates(groups)]
+    if groups.probability_N is not None and np.isfinite(groups.probability_N).any():
+        found.append(_probabilities(groups, groups.probability_N))
+    if clarity is not None and len(clarity.per_prompt.silhouette_V):
+        found.append(_silhouettes(clarity))
+    return tuple(found)
+
+
+def _histogram(name: str, unit: str, low: float, high: float, series: Mapping[str, Floats], meaning: str) -> Histogram:
+    """Each series of values in equal bins."""
+    edges = np.linspace(low, high, NUM_BINS + 1)
+    counts = {key: tuple(np.histogram(values, edges)[0].tolist()) for key, values in series.items()}
+    return Histogram(name=name, unit=unit, edges=tuple(edges.tolist()), series=counts, meaning=meaning)
+
+
+def _pass_rates(groups: Groups) -> Histogram:
+    scored_P = groups.num_scored_P()
+    rates = groups.num_correct_P()[scored_P > 0] / scored_P[scored_P > 0]
+    meaning = "Prompts by pass rate. Those at exactly 0 or 1 carried no gradient in this sample."
+    none, every = int((rates == 0).sum()), int((rates == 1).sum())
+    between = rates[(rates > 0) & (rates < 1)]
+    edges = np.linspace(0, 1, NUM_BINS // 2 + 1)
+    counts = np.histogram(between, edges)[0]
+    ends = np.zeros(len(counts))
+    ends[0], ends[-1] = none, every
+    series = {"mixed": tuple(counts.tolist()), "all wrong or all right": tuple(ends.tolist())}
+    return Histogram(name="pass rate", unit="share", edges=tuple(edges.tolist()), series=series, meaning=meaning)
+
+
+def _probabilities(groups: Groups, probability_N: Floats) -> Histogram:
+    known_N = np.isfinite(probability_N) & groups.scored_N
+    right, wrong = probability_N[known_N & groups.correct_N], probability_N[known_N & ~groups.correct_N]
+    meaning = "Rollouts by geometric-mean token probability at temperature 1. The further apart, the better the model knows what is right."
+    return _histogram("probability", "probability", 0.0, 1.0, {"right": right, "wrong": wrong}, meaning)
+
+
+def _silhouettes(clarity: Clarity) -> Histogram:
+    observed = clarity.per_prompt.silhouette_V
+    series = {"prompts": observed}
+    meaning = "Prompts by silhouette S of right and wrong answers in probability. Noise alone is mostly a little below 0."
+    return _histogram("silhouette", "S", -1.0, 1.0, series, meaning)

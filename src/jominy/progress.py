@@ -1,0 +1,63 @@
+"""What a person sees while something takes longer than two seconds: one bar on standard error.
+
+On a terminal the bar is live; elsewhere (a log, CI) a plain line is printed every few seconds, so nothing looks hung.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Advance = Callable[[int, int], None]
+"""(finished items, drawn tokens) since the last call."""
+
+PLAIN_LINE_EVERY_S = 15.0
+
+
+@contextmanager
+def rollout_bar(title: str, num_rollouts: int, *, quiet: bool = False) -> Iterator[Advance]:
+    """A bar over rollouts with tokens a second and the time left; yields the function that moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    if quiet:
+        yield lambda finished, tokens: None
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain(console.print, title, num_rollouts)
+        return
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rollouts  {task.fields[speed]} tokens/s"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=False) as progress:
+        bar = progress.add_task(title, total=num_rollouts, speed="-")
+        started, drawn = time.monotonic(), 0
+
+        def advance(finished: int, tokens: int) -> None:
+            nonlocal drawn
+            drawn += tokens
+            progress.update(bar, advance=finished, speed=f"{drawn / max(time.monotonic() - started, 1e-9):.0f}")
+
+        yield advance
+
+
+def _plain(print_line: Callable[[str], None], title: str, num_rollouts: int) -> Advance:
+    started = last = time.monotonic()
+    done = drawn = 0
+
+    def advance(finished: int, tokens: int) -> None:
+        nonlocal last, done, drawn
+        done, drawn, now = done + finished, drawn + tokens, time.monotonic()
+        if now - last >= PLAIN_LINE_EVERY_S or done == num_rollouts > done - finished:
+            last = now
+            print_line(f"{title}: {done}/{num_rollouts} rollouts, {drawn / max(now - started, 1e-9):.0f} tokens/s")
+
+    return advance

@@ -1,0 +1,240 @@
+"""sample(): prompts and an engine in, graded rollouts in a run folder out.
+
+A group is graded and written as soon as the engine has finished it, so a run that is killed keeps what it had, and the
+same call on the same folder goes on from there. When all is drawn, some rollouts are scored again by a plain forward pass:
+that times the machine and shows how far the sampler's log-probabilities are from the scorer's.
+Left out on purpose: numbers about the rollouts (`diagnosis`) and how tokens are drawn (`engines`).
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jominy.engines import Engine
+from jominy.packing import rows_to_score
+from jominy.progress import Advance, rollout_bar
+from jominy.records import Prompt, Reward, RewardFunction, Rollout, Sampling, Task
+from jominy.rewards.boundary import Grader
+from jominy.specs import SampleSpec
+from jominy.store import RunFolder
+
+FLUSH_EVERY_S = 5.0
+MAX_RESCORED = 32
+PACKAGES = ("jominy", "numpy", "pyarrow", "torch", "transformers")
+
+
+LoadEngine = Callable[[str], Engine]
+
+
+def load_local_engine(model: str) -> Engine:
+    """The engine of this machine, with the model loaded; ValueError when the extra or the model is missing."""
+    from jominy.engines.local import LocalEngine
+
+    return LocalEngine.load(model)
+
+
+def sample(
+    spec: SampleSpec,
+    out: Path,
+    *,
+    load_engine: LoadEngine = load_local_engine,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> RunFolder:
+    """Draw and grade `spec.prompts` groups into the run folder `out`, going on where an earlier call stopped.
+
+    Args:
+        spec: what to draw.
+        out: the run folder; made when absent.
+        load_engine: called with `spec.model` only when something is left to draw.
+        overwrite: replace a folder that holds another run.
+        quiet: no progress bar.
+
+    Raises:
+        ValueError: unknown task, model or reward; a folder that holds another run.
+        KeyboardInterrupt: passed on, after what was finished has been written.
+    """
+    spec.check()
+    task, reward, gold = load_task_and_rewards(spec)
+    folder = RunFolder(out)
+    run = _open(folder, spec, overwrite)
+    prompts = task.prompts(spec.prompts, spec.seed)
+    if not prompts:
+        raise ValueError(f"task {spec.task!r} gave no prompts")
+    if not run["timing"]["num_groups"]:
+        folder.write_prompts(prompts)
+    rest = _unfinished(folder, prompts, spec.rollouts)
+    if not rest and run["status"] == "finished":
+        return folder
+    engine = load_engine(spec.model)
+    run["policy"] = engine.name
+    with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
+        try:
+            _draw(engine, spec, folder, run, rest, reward, gold, advance)
+        except KeyboardInterrupt:
+            folder.write_run({**run, "status": "interrupted"})
+            raise
+    run["rescoring"] = rescore(engine, folder.read_prompts(), folder)
+    folder.write_run({**run, "status": "finished"})
+    return folder
+
+
+def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, RewardFunction, RewardFunction | None]:
+    """The task, the reward that pays, and the reward that tells the truth where the two differ."""
+    from jominy.rewards.loading import load_reward
+    from jominy.tasks.loading import load_task
+
+    override = None if spec.reward is None else load_reward(spec.reward)
+    task = load_task(spec.task, reward=override, target_column=spec.target_column)
+    if override is None:
+        return task, task.reward, None
+    return task, override, None if task.reward is override else task.reward
+
+
+def _open(folder: RunFolder, spec: SampleSpec, overwrite: bool) -> dict[str, Any]:
+    if folder.exists() and not overwrite:
+        run = folder.read_run()
+        different = [name for name, value in asdict(spec).items() if run.get("spec", {}).get(name) != value]
+        if different:
+            changes = ", ".join(f"{name} was {run.get('spec', {}).get(name)!r}, now {getattr(spec, name)!r}" for name in different)
+            raise ValueError(f"{folder.path} holds another run ({changes}). Choose another --out, or replace it with --overwrite")
+        return run
+    folder.clear()
+    run = {
+        "status": "running",
+        "spec": asdict(spec),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "environment": environment(),
+        "policy": None,
+        "timing": {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0},
+        "grading": {"unscored": {}, "first_failure": ""},
+    }
+    folder.write_run(run)
+    return run
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for `run.json`."""
+    versions: dict[str, str | None] = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return {"python": platform.python_version(), "platform": platform.platform(), "versions": versions}
+
+
+def _unfinished(folder: RunFolder, prompts: Sequence[Prompt], num_rollouts: int) -> list[Prompt]:
+    ids, counts = np.unique(np.array(folder.rollouts(["prompt_id"])["prompt_id"].to_pylist(), dtype=str), return_counts=True)
+    done = {str(key) for key, count in zip(ids, counts, strict=True) if count >= num_rollouts}
+    return [prompt for prompt in prompts if prompt.id not in done]
+
+
+def _draw(
+    engine: Engine,
+    spec: SampleSpec,
+    folder: RunFolder,
+    run: dict[str, Any],
+    prompts: Sequence[Prompt],
+    reward: RewardFunction,
+    gold: RewardFunction | None,
+    advance: Advance,
+) -> None:
+    """Draw, grade and write group by group; what is finished when anything stops it has been written."""
+    by_id = {prompt.id: prompt for prompt in prompts}
+    settings = Sampling(temperature=spec.temperature, top_p=spec.top_p, max_tokens=spec.max_tokens)
+    waiting: list[Rollout] = []
+    timing = run["timing"]
+    last_flush = time.monotonic()
+    with Grader(reward, timeout_s=spec.reward_timeout) as grader, _gold_grader(gold, spec.reward_timeout) as gold_grader:
+        try:
+            for group, seconds in _timed(engine.sample(prompts, spec.rollouts, settings, spec.seed, advance)):
+                started = time.monotonic()
+                waiting += _grade(group, by_id, grader, gold_grader)
+                timing["sampling_s"] += seconds
+                timing["grading_s"] += time.monotonic() - started
+                timing["num_tokens"] += sum(len(rollout.token_ids) for rollout in group)
+                timing["num_groups"] += 1
+                if time.monotonic() - last_flush > FLUSH_EVERY_S:
+                    _flush(folder, run, waiting, by_id, grader)
+                    last_flush = time.monotonic()
+        finally:
+            _flush(folder, run, waiting, by_id, grader)
+
+
+def _gold_grader(gold: RewardFunction | None, timeout_s: float) -> Any:
+    from contextlib import nullcontext
+
+    return nullcontext() if gold is None else Grader(gold, timeout_s=timeout_s)
+
+
+def _timed(groups: Iterator[list[Rollout]]) -> Iterator[tuple[list[Rollout], float]]:
+    """Each group with the seconds the engine needed for it."""
+    while True:
+        started = time.monotonic()
+        group = next(groups, None)
+        if group is None:
+            return
+        yield group, time.monotonic() - started
+
+
+def _grade(group: list[Rollout], prompts: dict[str, Prompt], grader: Grader, gold_grader: Grader | None) -> list[Rollout]:
+    pairs = [(prompts[rollout.prompt_id], rollout.text) for rollout in group]
+    rewards = grader.grade(pairs)
+    golds: Sequence[Reward | None] = [None] * len(group) if gold_grader is None else gold_grader.grade(pairs)
+    return [
+        replace(rollout, reward=reward, gold=None if truth is None else truth.value)
+        for rollout, reward, truth in zip(group, rewards, golds, strict=True)
+    ]
+
+
+def _flush(folder: RunFolder, run: dict[str, Any], waiting: list[Rollout], prompts: dict[str, Prompt], grader: Grader) -> None:
+    if not waiting:
+        return
+    folder.append_rollouts(waiting, prompts)
+    for rollout in waiting:
+        if rollout.reward is not None and rollout.reward.value is None:
+            unscored = run["grading"]["unscored"]
+            unscored[rollout.reward.note] = unscored.get(rollout.reward.note, 0) + 1
+    run["grading"]["first_failure"] = run["grading"]["first_failure"] or grader.first_traceback
+    waiting.clear()
+    folder.write_run(run)
+
+
+def rescore(engine: Engine, prompts: Sequence[Prompt], folder: RunFolder) -> dict[str, Any] | None:
+    """Score some rollouts again by a plain forward pass.
+
+    Returns:
+        `num_rollouts`, `num_tokens` (prompt and completion), `seconds`, `tokens_per_s`, and `max_gap_nats`, the largest
+        difference between the sampler's log-probability at temperature 1 and the scorer's; None without rollouts.
+    """
+    from jominy.tables import spread_rows
+
+    table = folder.rollouts(["prompt_id", "token_ids", "logprobs_t1"])
+    table = table.take(spread_rows(table.num_rows, MAX_RESCORED))
+    by_id = {prompt.id: prompt for prompt in prompts}
+    kept = [row for row in table.to_pylist() if row["token_ids"] and row["logprobs_t1"]]
+    if not kept:
+        return None
+    encoded = {row["prompt_id"]: engine.encode(by_id[row["prompt_id"]]) for row in kept}
+    rows = rows_to_score(encoded, [(row["prompt_id"], row["token_ids"]) for row in kept])
+    started = time.monotonic()
+    scored = engine.logprobs(rows)
+    seconds = time.monotonic() - started
+    gap = max(float(np.abs(np.asarray(again) - np.array(row["logprobs_t1"])).max()) for again, row in zip(scored, kept, strict=True))
+    num_tokens = sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows)
+    return {
+        "num_rollouts": len(rows),
+        "num_tokens": num_tokens,
+        "seconds": seconds,
+        "tokens_per_s": num_tokens / max(seconds, 1e-9),
+        "max_gap_nats": gap,
+    }

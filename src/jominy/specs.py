@@ -1,0 +1,69 @@
+"""What a verb is asked to do, as plain values: the fields are the command line's flags, their docstrings its help.
+
+Kept apart from the verbs so that printing the help imports none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from tyro.conf import Suppress, arg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSpec:
+    """What to sample; two runs with equal specs draw equal rollouts on the same device."""
+
+    task: str = "constraints"
+    """Task: a name from `jominy tasks` with its options (`math:gsm8k`), a .jsonl/.parquet/.csv file, or `my_tasks.py:thing`."""
+    model: str = "smollm2"
+    """Model: an alias from `jominy models`, a local folder, or a hub id."""
+    reward: Annotated[str | None, arg(metavar="FILE:FUNCTION")] = None
+    """Reward to use instead of the task's own: `my_rewards.py:fn` (native, TRL or verl form). The task's own is then kept as gold."""
+    prompts: int = 32
+    """Prompts to draw."""
+    rollouts: int = 16
+    """Responses a prompt: the group size G."""
+    max_tokens: int = 64
+    """Longest response in tokens."""
+    temperature: float = 1.0
+    """Softmax temperature; use the one you will train with."""
+    top_p: float = 1.0
+    """Nucleus; use the one you will train with."""
+    seed: int = 0
+    """Seed of the prompts and of the draws."""
+    reward_timeout: float = 5.0
+    """Seconds a reward may take for one response before it counts as unscored."""
+    target_column: Annotated[str | None, arg(metavar="NAME")] = None
+    """Column that holds the target when the task is a file; default `answer`, `target`, `ground_truth` or `solution`."""
+
+    def check(self) -> None:
+        """Raises ValueError naming the first field that cannot be."""
+        lowest = {"prompts": 1, "rollouts": 1, "max_tokens": 1, "temperature": 0.0}
+        for name, low in lowest.items():
+            if getattr(self, name) < low:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least {low}; got {getattr(self, name)}")
+        if not 0.0 < self.top_p <= 1.0:
+            raise ValueError(f"--top-p must be in (0, 1]; got {self.top_p}")
+        if self.reward_timeout <= 0:
+            raise ValueError(f"--reward-timeout must be positive; got {self.reward_timeout}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisSpec:
+    """How to read the rollouts."""
+
+    group_size: Annotated[int | None, arg(metavar="INT")] = None
+    """Group size G of the planned training; default what was sampled, at most 16."""
+    success: float = 1.0
+    """A response is right when its gold, or else its reward, is at least this."""
+    thresholds: Annotated[Mapping[str, float], Suppress] = field(default_factory=dict)
+    """Thresholds to set anew, by name (see `thresholds`)."""
+    bootstrap_seed: int = 0
+    """Seed of the bootstrap and of the permutations behind the intervals."""
+    steps: int = 100
+    """Optimiser steps of the planned training, for the cost."""
+    prompts_per_step: int = 32
+    """Prompts a step of the planned training, for the cost."""

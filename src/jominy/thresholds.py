@@ -1,0 +1,58 @@
+"""The numbers against which a diagnosis holds its evidence. No paper gives them: they are ours, are printed with every result, and can
+be set.
+
+`--thresholds strong_pass=0.7 live_fix=0.2` on the command line, `thresholds_with({"strong_pass": 0.7})` in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from jominy.records import Threshold
+
+Thresholds = Mapping[str, Threshold]
+
+DEFAULTS: tuple[Threshold, ...] = (
+    Threshold(
+        name="live_stop", value=0.02, meaning="stop when the upper end of the live share is below this: next to no group carries a gradient"
+    ),
+    Threshold(name="live_fix", value=0.3, meaning="fix first when the live share is below this: most of the sampling would be wasted"),
+    Threshold(name="saturated", value=0.7, meaning="fix first when the all-right share is above this: little is left to learn"),
+    Threshold(name="unscored_stop", value=0.5, meaning="stop when more than this share of the rollouts has no reward"),
+    Threshold(name="unscored_fix", value=0.05, meaning="fix first when more than this share of the rollouts has no reward"),
+    Threshold(name="truncated", value=0.3, meaning="speak up when more than this share of the rollouts is cut at the token limit"),
+    Threshold(
+        name="truncated_harm",
+        value=0.5,
+        meaning="being cut does harm when cut answers are right less than this times as often as finished ones",
+    ),
+    Threshold(name="repetitive", value=0.2, meaning="speak up when more than this share of the rollouts repeats itself"),
+    Threshold(name="wide", value=0.3, meaning="the live share is known too badly when its 95 % interval is wider than this"),
+    Threshold(name="false_pay", value=0.05, meaning="fix first when surely more than this share of the paid rollouts is wrong by gold"),
+    Threshold(name="gap_nats", value=0.05, meaning="fix first when sampler and scorer disagree by more than this on one token"),
+    Threshold(name="strong_pass", value=0.8, meaning="pass@16 surely at or above this is strong alignment"),
+    Threshold(
+        name="weak_pass",
+        value=0.4,
+        meaning="pass@16 surely at or below this is weak alignment; between the two, or when the interval reaches across, it is undecided",
+    ),
+    Threshold(name="coverage", value=0.3, meaning="clarity can weigh prompts when at least this share of them has right and wrong answers"),
+)
+
+
+def thresholds_with(changes: Mapping[str, float] | None = None) -> dict[str, Threshold]:
+    """The thresholds by name, some of them set anew.
+
+    Raises:
+        ValueError: an unknown name; lists those that exist.
+
+    >>> thresholds_with({"strong_pass": 0.7})["strong_pass"].value
+    0.7
+    """
+    known = {threshold.name: threshold for threshold in DEFAULTS}
+    for name, value in (changes or {}).items():
+        if name not in known:
+            raise ValueError(f"no threshold {name!r}; there are {', '.join(known)}")
+        known[name] = replace(known[name], value=value)
+    return known

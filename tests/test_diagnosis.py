@@ -1,0 +1,194 @@
+"""diagnose(): planted situations give the finding, verdict and advice they should, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from jominy.advice import RECIPES
+from jominy.diagnosis import diagnose, diagnose_path
+from jominy.findings import CHECKS
+from jominy.groups import Groups
+from jominy.records import Diagnosis
+from jominy.specs import DiagnosisSpec
+from tests.scripted import ScriptedEngine
+
+
+def coins(pass_rates: list[float], num_rollouts: int = 16, seed: int = 0) -> list[list[int]]:
+    """Rewards of prompts with these pass rates."""
+    rng = np.random.default_rng(seed)
+    return [rng.binomial(1, rate, num_rollouts).tolist() for rate in pass_rates]
+
+
+def codes(diagnosis: Diagnosis) -> set[str]:
+    return {finding.code for finding in diagnosis.findings}
+
+
+def fits(diagnosis: Diagnosis) -> dict[str, str]:
+    return {advice.recipe: advice.fit for advice in diagnosis.advice}
+
+
+def test_mixed_groups_say_go():
+    found = diagnose(Groups.of(rewards=coins([0.5] * 64)))
+    assert found.verdict.value == "go"
+    assert "live" in codes(found)
+    assert fits(found)["grpo"] == "recommended"
+    assert list(fits(found)) == list(RECIPES)
+
+
+def test_a_task_that_is_never_solved_says_stop_and_teach_first():
+    found = diagnose(Groups.of(rewards=[[0] * 16] * 400))
+    assert found.verdict.value == "stop"
+    assert "no-signal" in codes(found)
+    assert fits(found)["sft_warm_start"] == "recommended"
+    assert {fits(found)[name] for name in ("grpo", "one_shot", "positive_only", "negative_only", "clarity_weighted")} == {"futile"}
+
+
+def test_no_success_in_a_few_prompts_is_not_proof_of_none():
+    found = diagnose(Groups.of(rewards=[[0] * 16] * 8))
+    assert found.verdict.value == "fix first"
+    assert {"few-live", "underpowered"} <= codes(found)
+
+
+def test_a_solved_task_says_stop():
+    found = diagnose(Groups.of(rewards=[[1] * 16] * 400))
+    assert found.verdict.value == "stop"
+    assert "saturated" in codes(found)
+    assert fits(found)["sft_warm_start"] == "futile"
+
+
+def test_few_live_groups_say_fix_first():
+    found = diagnose(Groups.of(rewards=coins([0.5] * 10 + [0.0] * 90)))
+    assert found.verdict.value == "fix first"
+    assert "few-live" in codes(found)
+    assert fits(found)["grpo"] == "risky"
+
+
+def test_alignment_decides_the_tricks():
+    strong = fits(diagnose(Groups.of(rewards=coins([0.5] * 100))))
+    weak = fits(diagnose(Groups.of(rewards=coins([0.5] * 15 + [0.0] * 85))))
+    between = fits(diagnose(Groups.of(rewards=coins([0.5] * 60 + [0.0] * 40))))
+    assert [strong[name] for name in ("one_shot", "spurious_reward", "negative_only", "positive_only")] == ["fits", "fits", "fits", "risky"]
+    assert [weak[name] for name in ("one_shot", "spurious_reward", "negative_only", "positive_only")] == [
+        "futile",
+        "futile",
+        "futile",
+        "fits",
+    ]
+    assert {between[name] for name in ("one_shot", "spurious_reward", "negative_only")} == {"risky"}
+
+
+def test_thresholds_move_the_advice_and_are_printed():
+    groups = Groups.of(rewards=coins([0.5] * 60 + [0.0] * 40))
+    moved = diagnose(groups, DiagnosisSpec(thresholds={"strong_pass": 0.4, "weak_pass": 0.1}))
+    assert fits(moved)["one_shot"] == "fits"
+    assert {"strong_pass": 0.4, "weak_pass": 0.1}.items() <= {t.name: t.value for t in moved.thresholds}.items()
+    with pytest.raises(ValueError, match=r"no threshold 'strongpass'; there are .*strong_pass"):
+        diagnose(groups, DiagnosisSpec(thresholds={"strongpass": 0.4}))
+
+
+def test_unscored_rollouts_are_counted_and_judged():
+    rewards: list[list[float | None]] = [[None] * 8 + row for row in coins([0.5] * 40, 8)]
+    found = diagnose(Groups.of(rewards=rewards), first_failure="Traceback ...")
+    assert found.num_unscored == 320
+    assert next(f for f in found.findings if f.code == "unscored").severity == "fix"
+    assert found.first_failure == "Traceback ..."
+    mostly = diagnose(Groups.of(rewards=[[None] * 12 + row for row in coins([0.5] * 40, 4)]))
+    assert mostly.verdict.value == "stop"
+
+
+def test_nothing_scored_at_all_is_a_stop_and_not_a_crash():
+    found = diagnose(Groups.of(rewards=[[None, None], [None, None]]))
+    assert found.verdict.value == "stop"
+    assert "signal" in {skipped.code for skipped in found.skipped}
+
+
+def with_columns(rewards: list[list[int]], **columns: object) -> Groups:
+    return replace(Groups.of(rewards=rewards), **columns)  # type: ignore[arg-type]
+
+
+def test_truncation_that_costs_the_reward_says_fix_and_harmless_truncation_says_watch():
+    rewards = coins([0.5] * 60)
+    flat = np.array(rewards).ravel()
+    cut_when_wrong = diagnose(with_columns(rewards, truncated_N=flat == 0))
+    assert next(f for f in cut_when_wrong.findings if f.code == "truncated").severity == "fix"
+    cut_at_random = diagnose(with_columns(rewards, truncated_N=np.arange(len(flat)) % 2 == 0))
+    assert next(f for f in cut_at_random.findings if f.code == "truncated").severity == "watch"
+    assert "truncated" not in codes(diagnose(with_columns(rewards, truncated_N=np.zeros(len(flat), dtype=bool))))
+
+
+def test_a_reward_that_pays_wrong_answers_says_fix():
+    gold = np.array(coins([0.5] * 60)).ravel().astype(bool)
+    groups = with_columns([[1] * 16] * 60, correct_N=gold, paid_N=np.ones(960, dtype=bool))
+    found = diagnose(groups)
+    assert next(f for f in found.findings if f.code == "false-pay").severity == "fix"
+    measure = next(m for m in found.measures if m.name == "false pay share")
+    assert measure.value == pytest.approx(1 - gold.mean())
+    honest = with_columns([[1] * 16] * 60, correct_N=gold, paid_N=gold)
+    assert "false-pay" not in codes(diagnose(honest))
+
+
+def test_partial_credit_is_noticed():
+    rng = np.random.default_rng(0)
+    found = diagnose(Groups.of(rewards=rng.uniform(0, 0.9, size=(40, 8)).tolist()))
+    assert "partial-credit" in codes(found)
+
+
+@pytest.mark.parametrize(("shift", "code"), [(0.3, "clear"), (-0.3, "clarity-inverted")])
+def test_clarity_has_a_sign(shift, code):
+    rng = np.random.default_rng(0)
+    rewards = coins([0.5] * 60)
+    probability = 0.5 + shift * (np.array(rewards) - 0.5) + 0.1 * rng.uniform(-1, 1, size=(60, 16))
+    found = diagnose(Groups.of(rewards=rewards, probability=probability.tolist()))
+    assert code in codes(found)
+    noise = diagnose(Groups.of(rewards=rewards, probability=rng.uniform(0.2, 0.8, size=(60, 16)).tolist()))
+    assert not codes(noise) & {"clear", "clarity-inverted"}
+
+
+def test_guessing_is_told_from_knowing():
+    choices = np.full(60, 2)
+    guess = diagnose(with_columns(coins([0.5] * 60), num_choices_P=choices))
+    know = diagnose(with_columns(coins([0.9] * 60), num_choices_P=choices))
+    assert "chance" in codes(guess)
+    assert "chance" not in codes(know)
+
+
+def test_checks_that_cannot_run_are_named():
+    found = diagnose(Groups.of(rewards=coins([0.5] * 20)))
+    assert {skipped.code for skipped in found.skipped} == {"truncated", "repetitive", "chance", "clarity", "reward", "sampler-gap"}
+    assert all(skipped.missing for skipped in found.skipped)
+    assert {skipped.code for skipped in found.skipped} < set(CHECKS) | {"signal"}
+
+
+def test_every_number_has_an_interval_or_a_reason():
+    rng = np.random.default_rng(0)
+    found = diagnose(Groups.of(rewards=coins([0.3] * 40), probability=rng.uniform(0.2, 0.8, size=(40, 16)).tolist()))
+    for measure in found.measures:
+        assert measure.value is not None or measure.why_none, measure.name
+        assert measure.meaning, measure.name
+        if measure.value is not None and measure.low is not None and measure.high is not None:
+            assert measure.low - 1e-9 <= measure.value <= measure.high + 1e-9, measure.name
+
+
+def test_a_run_folder_gives_cost_and_gap(tmp_path):
+    from jominy.sampling import sample
+    from jominy.specs import SampleSpec
+
+    spec = SampleSpec(task="arithmetic", model="scripted", prompts=12, rollouts=8)
+    sample(spec, tmp_path, load_engine=lambda model: ScriptedEngine(), quiet=True)
+    found = diagnose_path(tmp_path, DiagnosisSpec(steps=10, prompts_per_step=4))
+    assert found.cost is not None
+    assert found.cost.num_tokens == 10 * 4 * 8 * 3  # steps, prompts, rollouts, tokens of a scripted answer
+    assert found.cost.num_live_prompts == pytest.approx(4.0)  # every group is mixed
+    assert found.source["task"] == "arithmetic"
+    written = json.loads((tmp_path / "diagnosis.json").read_text())
+    assert written == json.loads(json.dumps({"schema_version": 1, **asdict(found)}))
+
+
+def test_the_same_rollouts_give_the_same_diagnosis():
+    rng = np.random.default_rng(0)
+    groups = Groups.of(rewards=coins([0.3] * 40), probability=rng.uniform(0.2, 0.8, size=(40, 16)).tolist())
+    assert diagnose(groups) == diagnose(groups)

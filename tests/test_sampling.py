@@ -1,0 +1,94 @@
+"""sample(): what is finished is kept, the same call goes on, another run is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jominy.sampling import sample
+from jominy.specs import SampleSpec
+from jominy.store import RunFolder
+from tests.scripted import LOGP, ScriptedEngine
+
+SPEC = SampleSpec(task="arithmetic:digits=1,operators=+", model="scripted", prompts=6, rollouts=4, seed=3)
+
+
+def run(out: Path, engine: ScriptedEngine, spec: SampleSpec = SPEC, *, overwrite: bool = False) -> RunFolder:
+    return sample(spec, out, load_engine=lambda model: engine, overwrite=overwrite, quiet=True)
+
+
+def test_a_run_holds_graded_rollouts_and_says_what_was_run(tmp_path):
+    folder = run(tmp_path / "run", ScriptedEngine(right_every=2))
+    table = folder.rollouts()
+    assert table.num_rows == 24
+    assert table["reward"].to_pylist() == [1.0, 0.0, 1.0, 0.0] * 6
+    assert set(table["prompt_id"].to_pylist()) == {prompt.id for prompt in folder.read_prompts()}
+    record = folder.read_run()
+    assert record["status"] == "finished"
+    assert record["spec"]["seed"] == 3
+    assert record["timing"]["num_tokens"] == 24 * 3
+    assert record["rescoring"]["num_rollouts"] == 24
+    assert record["environment"]["versions"]["jominy"]
+
+
+def test_the_gap_between_sampler_and_scorer_is_the_largest_one(tmp_path):
+    # Wrong answers: sampled at 3 * LOGP, scored at 1.5 * LOGP, off by 1.5 * |LOGP|. Right ones: off by half of |LOGP|.
+    folder = run(tmp_path / "run", ScriptedEngine(logp_of_scorer=1.5 * LOGP))
+    assert folder.read_run()["rescoring"]["max_gap_nats"] == pytest.approx(1.5 * abs(LOGP))
+
+
+def test_an_interrupted_run_is_readable_and_goes_on(tmp_path):
+    first = ScriptedEngine(stop_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", first)
+    folder = RunFolder(tmp_path / "run")
+    assert folder.read_run()["status"] == "interrupted"
+    assert folder.rollouts().num_rows == 8
+    second = ScriptedEngine()
+    run(tmp_path / "run", second)
+    assert len(second.prompts_asked) == 4
+    assert not set(second.prompts_asked) & set(first.prompts_asked)
+    whole, fresh = folder.rollouts(), run(tmp_path / "fresh", ScriptedEngine()).rollouts()
+    assert whole.equals(fresh)
+    assert folder.read_run()["timing"]["num_groups"] == 6
+
+
+def test_a_finished_run_is_not_drawn_again(tmp_path):
+    run(tmp_path / "run", ScriptedEngine())
+    again = ScriptedEngine()
+    run(tmp_path / "run", again)
+    assert again.prompts_asked == []
+
+
+def test_another_run_is_refused_unless_told_to_replace(tmp_path):
+    run(tmp_path / "run", ScriptedEngine())
+    other = SampleSpec(task=SPEC.task, model="scripted", prompts=2, rollouts=4, seed=3)
+    with pytest.raises(ValueError, match=r"holds another run \(prompts was 6, now 2\).*--overwrite"):
+        run(tmp_path / "run", ScriptedEngine(), other)
+    assert run(tmp_path / "run", ScriptedEngine(), other, overwrite=True).rollouts().num_rows == 8
+
+
+def test_a_reward_of_ones_own_pays_and_the_task_keeps_the_gold(tmp_path):
+    (tmp_path / "generous.py").write_text("def pay(prompt, text):\n    return 1.0\n")
+    spec = SampleSpec(task=SPEC.task, model="scripted", prompts=3, rollouts=4, reward=f"{tmp_path / 'generous.py'}:pay")
+    table = run(tmp_path / "run", ScriptedEngine(right_every=4), spec).rollouts()
+    assert table["reward"].to_pylist() == [1.0] * 12
+    assert table["gold"].to_pylist() == [1.0, 0.0, 0.0, 0.0] * 3
+
+
+def test_a_reward_that_crashes_is_counted_with_its_first_traceback(tmp_path):
+    (tmp_path / "broken.py").write_text("def pay(prompt, text):\n    return 1.0 / (len(text) - len(text))\n")
+    spec = SampleSpec(task=SPEC.task, model="scripted", prompts=2, rollouts=4, reward=f"{tmp_path / 'broken.py'}:pay")
+    folder = run(tmp_path / "run", ScriptedEngine(), spec)
+    assert folder.rollouts()["reward"].null_count == 8
+    grading = folder.read_run()["grading"]
+    assert sum(grading["unscored"].values()) == 8
+    assert "ZeroDivisionError" in grading["first_failure"]
+    assert "broken.py" in grading["first_failure"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("prompts", 0), ("rollouts", 0), ("max_tokens", 0), ("temperature", -1.0), ("top_p", 0.0)])
+def test_impossible_settings_are_named(tmp_path, field, value):
+    with pytest.raises(ValueError, match=f"--{field.replace('_', '-')}"):
+        run(tmp_path / "run", ScriptedEngine(), SampleSpec(**{field: value}))

@@ -1,1 +1,74 @@
-"""Measure whether reinforcement learning will work for a language model, a task and a reward - before the run."""
+"""Measure whether reinforcement learning will work for a language model, a task and a reward - before the run.
+
+The public names. Each is imported when it is first asked for, so that `import jominy` and `jominy --help` cost nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jominy.checking import check
+    from jominy.diagnosis import diagnose, diagnose_path
+    from jominy.groups import Groups
+    from jominy.records import Diagnosis, Finding, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
+    from jominy.reporting import report
+    from jominy.rewards.boundary import Grader
+    from jominy.rewards.loading import load_reward
+    from jominy.sampling import sample
+    from jominy.specs import DiagnosisSpec, SampleSpec
+    from jominy.store import RunFolder
+    from jominy.tables import groups_of, read_rollouts
+    from jominy.tasks.identity import identify
+    from jominy.tasks.loading import load_task
+
+_HOMES = {
+    "checking": ("check",),
+    "diagnosis": ("diagnose", "diagnose_path"),
+    "groups": ("Groups",),
+    "records": ("Diagnosis", "Finding", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
+    "reporting": ("report",),
+    "rewards.boundary": ("Grader",),
+    "rewards.loading": ("load_reward",),
+    "sampling": ("sample",),
+    "specs": ("DiagnosisSpec", "SampleSpec"),
+    "store": ("RunFolder",),
+    "tables": ("groups_of", "read_rollouts"),
+    "tasks.identity": ("identify",),
+    "tasks.loading": ("load_task",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Diagnosis",
+    "DiagnosisSpec",
+    "Finding",
+    "Grader",
+    "Groups",
+    "Measure",
+    "Message",
+    "Prompt",
+    "Reward",
+    "Rollout",
+    "RunFolder",
+    "SampleSpec",
+    "Sampling",
+    "Task",
+    "check",
+    "diagnose",
+    "diagnose_path",
+    "groups_of",
+    "identify",
+    "load_reward",
+    "load_task",
+    "read_rollouts",
+    "report",
+    "sample",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'jominy' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"jominy.{_HOME_OF[name]}"), name)

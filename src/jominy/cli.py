@@ -1,0 +1,221 @@
+"""The command line: one subcommand a verb. Parse, call, print; nothing is computed here.
+
+Every verb is imported when it is called, so that `jominy --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
+
+from jominy.specs import DiagnosisSpec, SampleSpec
+
+EXIT_USER_ERROR = 2
+EXIT_VERDICT = 3
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Draw and grade rollouts into a run folder; the same command on the same folder goes on where it stopped."""
+
+    out: Path
+    """Run folder to write."""
+    spec: OmitArgPrefixes[SampleSpec] = field(default_factory=SampleSpec)
+    """What to sample."""
+    overwrite: bool = False
+    """Replace a folder that holds another run."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.printing import print_sampled
+        from jominy.sampling import sample
+
+        print_sampled(sample(self.spec, self.out, overwrite=self.overwrite, quiet=self.quiet))
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnose:
+    """Will RL work for this model, task and reward? Samples with --model and --task, or reads a run folder or file of rollouts."""
+
+    path: Annotated[Positional[Path | None], arg(metavar="PATH")] = None
+    """A run folder, or a .parquet, .jsonl or .csv file of rollouts; leave it out to sample."""
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Run folder to write; default runs/MODEL-TASK when sampling, none when a file is read."""
+    sampling: OmitArgPrefixes[SampleSpec] = field(default_factory=SampleSpec)
+    """What to sample."""
+    reading: OmitArgPrefixes[DiagnosisSpec] = field(default_factory=DiagnosisSpec)
+    """How to read the rollouts."""
+    columns: Annotated[tuple[str, ...], arg(metavar="OURS=YOURS")] = ()
+    """Names of the columns in a file of yours, as ours=yours: reward=score prompt=input."""
+    thresholds: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE")] = ()
+    """Thresholds to set anew, e.g. strong_pass=0.7 live_fix=0.2; all are printed with every result."""
+    fail_on: Literal["never", "fix", "stop"] = "never"
+    """Exit with code 3 when the verdict is this bad or worse, for CI."""
+    json: bool = False
+    """Print diagnosis.json on standard output instead of tables."""
+    overwrite: bool = False
+    """Replace a folder that holds another run."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.diagnosis import diagnose_path
+        from jominy.printing import print_diagnosis
+        from jominy.reporting import report
+
+        path, out = self.path, self.out
+        if path is None:
+            from jominy.sampling import sample
+
+            out = out or Path("runs") / f"{self.sampling.model}-{self.sampling.task}".replace("/", "_").replace(":", "_")
+            path = sample(self.sampling, out, overwrite=self.overwrite, quiet=self.quiet or self.json).path
+        reading = replace(self.reading, thresholds={name: number_in(value) for name, value in pairs_in(self.thresholds).items()})
+        diagnosis = diagnose_path(path, reading, pairs_in(self.columns), out)
+        folder = out or (path if path.is_dir() else None)
+        page = None if folder is None else report(folder)
+        if self.json:
+            print(json.dumps(asdict(diagnosis), ensure_ascii=False, allow_nan=False))
+        else:
+            print_diagnosis(diagnosis, page)
+        worst = {"never": (), "fix": ("fix first", "stop"), "stop": ("stop",)}[self.fail_on]
+        return EXIT_VERDICT if diagnosis.verdict.value in worst else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Write report.html anew from a run folder."""
+
+    folder: Positional[Path]
+    """A run folder with diagnosis.json."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.reporting import report
+
+        print(report(self.folder))
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Run the battery on a task or reward of yours: `jominy check my_tasks.py:thing`, or on one of ours by name."""
+
+    thing: Positional[str]
+    """A task name, or module:thing or file.py:thing."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.checking import check
+        from jominy.printing import print_check
+
+        return 0 if print_check(check(self.thing)) else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """List the model aliases; any hub id or local path works as well."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.printing import print_models
+
+        print_models()
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tasks:
+    """List the tasks and their options."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.printing import print_tasks
+
+        print_tasks()
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipes:
+    """List the recipes that a diagnosis judges."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.printing import print_recipes
+
+        print_recipes()
+        return 0
+
+
+Command = (
+    Annotated[Sample, subcommand("sample")]
+    | Annotated[Diagnose, subcommand("diagnose")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[Check, subcommand("check")]
+    | Annotated[Models, subcommand("models")]
+    | Annotated[Tasks, subcommand("tasks")]
+    | Annotated[Recipes, subcommand("recipes")]
+)
+
+
+DESCRIPTION = "Measure whether reinforcement learning will work for a language model, a task and a reward - before the run."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `jominy`; returns the exit code.
+
+    0 done, 1 a check failed, 2 a mistake in the command or its input, 3 the verdict is as bad as --fail-on says, 130 interrupted.
+    """
+    command = tyro.cli(Command, prog="jominy", description=DESCRIPTION, args=arguments, config=(FlagCreatePairsOff,))
+    return guarded(command.run)
+
+
+def pairs_in(words: Sequence[str]) -> dict[str, str]:
+    """`a=b` words as a dictionary.
+
+    >>> pairs_in(["reward=score"])
+    {'reward': 'score'}
+    """
+    for word in words:
+        if "=" not in word:
+            raise ValueError(f"{word!r} is no pair; write name=value")
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
+
+
+def number_in(word: str) -> float:
+    """A word as a number, or a message that says which word is none."""
+    try:
+        return float(word)
+    except ValueError as error:
+        raise ValueError(f"{word!r} is no number") from error
+
+
+def guarded(action: Callable[[], int]) -> int:
+    """Run a verb; a user's mistake becomes one message on standard error, without a traceback."""
+    try:
+        return action()
+    except ValueError as error:
+        print(f"jominy: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except OSError as error:
+        print(f"jominy: {error}; what was finished before is kept, run the same command again to go on", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print("jominy: interrupted; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

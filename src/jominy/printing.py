@@ -1,0 +1,206 @@
+"""What a person reads in the terminal: the verdict, the findings, the recipe table, the listings. Formats; computes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from jominy.records import Advice, Cost, Diagnosis, Finding, Measure
+from jominy.store import RunFolder
+
+if TYPE_CHECKING:
+    from jominy.checking import CheckReport
+
+VERDICT_STYLE = {"go": "bold green", "fix first": "bold yellow", "stop": "bold red"}
+SEVERITY_STYLE = {"stop": "bold red", "fix": "yellow", "watch": "cyan", "good": "green"}
+FIT_STYLE = {"recommended": "bold green", "fits": "green", "risky": "yellow", "futile": "red"}
+SHOWN = (
+    "pass@1",
+    "pass@4",
+    "pass@16",
+    "live share at G={G}",
+    "all-right share at G={G}",
+    "all-wrong share at G={G}",
+    "effective number of live prompts",
+    "silhouette",
+    "rectified silhouette",
+    "AUROC",
+    "truncated share",
+    "repetitive share",
+    "unscored share",
+    "false pay share",
+    "sampler-scorer gap",
+)
+"""Measures of the terminal's table, G the planned group size; the page and diagnosis.json hold all."""
+
+
+def number(value: float | None, unit: str) -> str:
+    """A value in its unit, short: shares in per cent.
+
+    >>> number(0.2134, "share")
+    '21.3 %'
+    """
+    if value is None:
+        return "-"
+    if unit == "share":
+        return f"{100 * value:.1f} %"
+    return f"{value:.3g}"
+
+
+def interval(measure: Measure) -> str:
+    """The 95 % interval."""
+    if measure.low is None or measure.high is None:
+        return "no interval"
+    if measure.unit == "share":
+        return f"[{100 * measure.low:.1f}, {100 * measure.high:.1f}]"
+    return f"[{measure.low:.3g}, {measure.high:.3g}]"
+
+
+def print_diagnosis(diagnosis: Diagnosis, page: Path | None, console: Console | None = None) -> None:
+    """Verdict first, then findings, numbers, recipes, cost, and where the page is."""
+    console = console or Console()
+    verdict = diagnosis.verdict
+    style = VERDICT_STYLE[verdict.value]
+    source = diagnosis.source
+    title = f"{source['model']} on {source['task']}" if "model" in source else str(source.get("path", "rollouts"))
+    text = f"[{style}]{verdict.value.upper()}[/]  {escape(verdict.headline)}\n[dim]Rule: {escape(verdict.rule)}[/]"
+    console.print(Panel(text, title=escape(title), border_style=style.split()[-1]))
+    for finding in diagnosis.findings:
+        _print_finding(console, finding)
+    if diagnosis.first_failure:
+        last_line = diagnosis.first_failure.strip().splitlines()[-1]
+        console.print(f"[red]First unscored rollout:[/] {escape(last_line)} [dim](whole text in run.json and diagnosis.json)[/]")
+    console.print(_measure_table(diagnosis))
+    console.print(_advice_table(diagnosis.advice))
+    if diagnosis.cost is not None:
+        _print_cost(console, diagnosis.cost)
+    if diagnosis.skipped:
+        console.print("[bold]Not checked[/]")
+        for skipped in diagnosis.skipped:
+            console.print(f"  [dim]{escape(skipped.code)}: needs {escape(skipped.missing)}[/]")
+    console.print(
+        "[dim]Thresholds are ours, not the papers': "
+        + escape(", ".join(f"{threshold.name}={threshold.value:g}" for threshold in diagnosis.thresholds))
+        + "; set them with --thresholds[/]"
+    )
+    if page is not None:
+        console.print(f"[bold]Page:[/] {escape(str(page))}", soft_wrap=True)
+
+
+def _print_finding(console: Console, finding: Finding) -> None:
+    style = SEVERITY_STYLE[finding.severity]
+    console.print(f"[{style}]{finding.severity.upper():>5}[/] [bold]{escape(finding.title)}[/] [dim]({finding.code})[/]")
+    if finding.severity != "good":
+        source = f" [dim]({finding.reference.arxiv})[/]" if finding.reference is not None and finding.reference.arxiv else ""
+        console.print(f"      {escape(finding.prescription)}{source}")
+
+
+def _measure_table(diagnosis: Diagnosis) -> Table:
+    left_out = f", {diagnosis.num_unscored} unscored" if diagnosis.num_unscored else ""
+    table = Table(title=f"{diagnosis.num_prompts:,} prompts, {diagnosis.num_rollouts:,} rollouts{left_out}", title_justify="left")
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval")
+    table.add_column("prompts", justify="right")
+    table.add_column("left out", justify="right")
+    shown = [name.format(G=diagnosis.source["group_size"]) for name in SHOWN]
+    for measure in sorted((m for m in diagnosis.measures if m.name in shown), key=lambda measure: shown.index(measure.name)):
+        if measure.value is not None:
+            table.add_row(
+                measure.name,
+                number(measure.value, measure.unit),
+                interval(measure),
+                f"{measure.num_prompts:,}" if measure.num_prompts else "",
+                f"{measure.num_left_out:,}" if measure.num_left_out else "",
+            )
+    return table
+
+
+def _advice_table(advice: tuple[Advice, ...]) -> Table:
+    table = Table(title="Which recipe fits", title_justify="left")
+    table.add_column("recipe")
+    table.add_column("fit")
+    table.add_column("because")
+    for row in advice:
+        source = f" [dim]({row.paper.arxiv})[/]" if row.paper is not None and row.paper.arxiv else ""
+        table.add_row(row.recipe, f"[{FIT_STYLE[row.fit]}]{row.fit}[/]", escape(row.because) + source)
+    return table
+
+
+def _print_cost(console: Console, cost: Cost) -> None:
+    console.print(
+        f"[bold]Cost here:[/] {cost.num_steps} steps of {cost.prompts_per_step} prompts x {cost.rollouts_per_prompt} rollouts: "
+        f"about {cost.hours:.1f} h and {cost.num_tokens:,.0f} sampled tokens; {cost.num_live_prompts:.1f} prompts a step carry a gradient."
+    )
+    console.print(f"[dim]{escape(cost.assumption)}[/]")
+
+
+def print_sampled(folder: RunFolder, console: Console | None = None) -> None:
+    """What a finished `sample` left."""
+    console = console or Console()
+    run = folder.read_run()
+    table = folder.rollouts(["reward"])
+    unscored = table["reward"].null_count
+    speed = run["timing"]["num_tokens"] / max(run["timing"]["sampling_s"], 1e-9)
+    console.print(
+        f"{table.num_rows} rollouts ({unscored} unscored), {run['timing']['num_tokens']:,} tokens at {speed:.0f} tokens/s in {folder.path}"
+    )
+    console.print(f"Next: jominy diagnose {folder.path}", highlight=False)
+
+
+def print_check(report: CheckReport, console: Console | None = None) -> bool:
+    """The battery line by line; returns whether all passed."""
+    console = console or Console()
+    table = Table(title=f"{report.kind} {report.name}", title_justify="left")
+    table.add_column("check")
+    table.add_column("")
+    table.add_column("detail")
+    marks = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "[dim]not checked[/]"}
+    for row in report.checks:
+        table.add_row(row.name, marks[row.passed], escape(row.detail))
+    console.print(table)
+    if report.first_traceback:
+        console.print(f"[dim]{escape(report.first_traceback)}[/]")
+    return report.passed
+
+
+def print_models() -> None:
+    """The aliases and what they stand for."""
+    from jominy.engines.models import MODELS
+
+    table = Table(title="Models (any hub id or local path works as well)", title_justify="left")
+    table.add_column("alias")
+    table.add_column("what")
+    for name, entry in MODELS.items():
+        table.add_row(name, escape(entry.summary))
+    Console().print(table)
+
+
+def print_tasks() -> None:
+    """The tasks and their options."""
+    from jominy.tasks.loading import TASKS
+
+    table = Table(title="Tasks (or a file of prompts, or your own as my_tasks.py:make)", title_justify="left")
+    table.add_column("task")
+    table.add_column("what")
+    table.add_column("options, after a colon")
+    for name, entry in TASKS.items():
+        table.add_row(name, escape(entry.summary), escape(entry.options))
+    Console().print(table)
+
+
+def print_recipes() -> None:
+    """The recipes that a diagnosis judges."""
+    from jominy.advice import RECIPES
+
+    table = Table(title="Recipes judged by a diagnosis", title_justify="left")
+    table.add_column("recipe")
+    table.add_column("what")
+    for name, rule in RECIPES.items():
+        table.add_row(name, escape((rule.__doc__ or "").strip()))
+    Console().print(table)

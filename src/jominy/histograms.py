@@ -11,6 +11,7 @@ from jominy.measures.clarity import Clarity
 from jominy.records import Floats, Histogram
 
 NUM_BINS = 20
+NUM_RATE_BINS = 11
 
 
 def histograms_of(groups: Groups, clarity: Clarity | None) -> tuple[Histogram, ...]:
@@ -34,13 +35,12 @@ def _pass_rates(groups: Groups) -> Histogram:
     scored_P = groups.num_scored_P()
     rates = groups.num_correct_P()[scored_P > 0] / scored_P[scored_P > 0]
     meaning = "Prompts by pass rate. Those at exactly 0 or 1 carried no gradient in this sample."
-    none, every = int((rates == 0).sum()), int((rates == 1).sum())
-    between = rates[(rates > 0) & (rates < 1)]
-    edges = np.linspace(0, 1, NUM_BINS // 2 + 1)
-    counts = np.histogram(between, edges)[0]
-    ends = np.zeros(len(counts))
-    ends[0], ends[-1] = none, every
-    series = {"mixed": tuple(counts.tolist()), "all wrong or all right": tuple(ends.tolist())}
+    dead = (rates == 0) | (rates == 1)
+    edges = np.linspace(-0.05, 1.05, NUM_RATE_BINS + 1)  # centred on 0, 0.1, ... 1, so that the dead ends stand apart
+    series = {
+        "mixed": tuple(np.histogram(rates[~dead], edges)[0].tolist()),
+        "all wrong or all right": tuple(np.histogram(rates[dead], edges)[0].tolist()),
+    }
     return Histogram(name="pass rate", unit="share", edges=tuple(edges.tolist()), series=series, meaning=meaning)
 
 

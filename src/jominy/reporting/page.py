@@ -1,0 +1,216 @@
+"""The page itself: a checked diagnosis, rollouts and a run in; one string of HTML out.
+
+    Content-Security-Policy: default-src 'none'; script-src <hashes>; style-src 'unsafe-inline'
+
+Three walls keep model text from running: Jinja escapes it, the data block escapes `<`, `>`, `&`, and the script builds text nodes only;
+behind them the policy runs no script but the two whose hashes it names, and loads nothing. (Plotly adds styles of its own, so styles are
+allowed: they can colour, not run, and not fetch.) Plotly itself is inlined from its Python package, 4.8 MB: no network, no npm.
+Left out on purpose: any number that is not in its inputs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from itertools import pairwise
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from jominy.records import Diagnosis
+from jominy.reporting.checking import check
+from jominy.reporting.figures import draw_curve, draw_histogram
+from jominy.reporting.formatting import arxiv_address, brief, date, flat, interval, number, plain, spaced
+from jominy.reporting.reading import Row, rollout_of, turns_of
+
+Record = Mapping[str, Any]
+
+PLOTS = ("pass@k", "live share", "pass rate", "probability", "silhouette")
+"""Plots that a full diagnosis has, in the order of the page; further ones follow."""
+PLOT_TITLES = {
+    "pass@k": "pass@k: what repeated sampling reaches",
+    "live share": "Live share: groups that would carry a gradient",
+    "pass rate": "Pass rates of the prompts",
+    "probability": "Probability of right and wrong answers",
+    "silhouette": "Silhouette: does probability tell right from wrong?",
+}
+PLOT_CHECKS = {
+    "pass@k": ("pass",),
+    "live share": ("live",),
+    "pass rate": ("pass", "live"),
+    "probability": ("clarity", "probab", "silhouette"),
+    "silhouette": ("clarity", "probab", "silhouette"),
+}
+"""Words in the code of a skipped check that explain why a plot is missing."""
+VERDICT_WORDS = {"go": "Go", "fix first": "Fix first", "stop": "Stop"}
+SEVERITY_WORDS = {"stop": "Stop", "fix": "Fix first", "watch": "Watch", "good": "Good"}
+KIND_OF = {"go": "good", "fix first": "fix", "stop": "stop", "recommended": "good", "fits": "fits", "risky": "fix", "futile": "stop"}
+"""Verdict or fit -> the colour and icon it shares with a severity."""
+SAMPLING_WORDS = {"temperature": "temperature", "top_p": "top-p", "max_tokens": "max tokens"}
+"""Settings of the sampler, as the page calls them."""
+
+
+def page_of(diagnosis: Record, rows: Sequence[Row], run: Record | None) -> str:
+    """The page as one string; the same input gives the same bytes.
+
+    Args:
+        diagnosis: a `records.Diagnosis` as a dictionary (`dataclasses.asdict`, or read from `diagnosis.json`).
+        rows: rollouts to read, as `reading.read_rows` gives them (rollout columns, `target` optional); none for a foreign file.
+        run: `run.json`, or None.
+
+    Raises:
+        ValueError: the diagnosis lacks a field or holds a value of another type; names the field.
+    """
+    check(diagnosis, Diagnosis, "diagnosis")
+    _check_lengths(diagnosis)
+    plots = _plots_of(diagnosis)
+    data = {"figures": {plot["id"]: plot["figure"] for plot in plots if plot["figure"]}, **_reading_of(diagnosis, rows)}
+    style, script, plotly = _asset("page.css"), _asset("page.js"), get_plotlyjs()
+    return (
+        _environment()
+        .from_string(_asset("page.html.jinja"))
+        .render(
+            diagnosis=diagnosis,
+            title=_title_of(diagnosis),
+            facts=_facts_of(diagnosis, run),
+            plots=plots,
+            num_read=len(rows),
+            num_stored=max(diagnosis["num_rollouts"], len(rows)),
+            run_facts=flat({**(run or {}), "diagnosis": diagnosis["source"]}),
+            policy=_policy_of([script, plotly]),
+            style=Markup(style),
+            script=Markup(script),
+            plotly=Markup(plotly),
+            data=Markup(_embed(data)),
+        )
+    )
+
+
+def _title_of(diagnosis: Record) -> str:
+    source = diagnosis["source"]
+    return f"{VERDICT_WORDS[diagnosis['verdict']['value']]}: {source.get('model') or source.get('path') or 'diagnosis'}"
+
+
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(number=number, interval=interval, arxiv=arxiv_address, spaced=spaced, brief=brief)
+    environment.globals.update(VERDICT_WORDS=VERDICT_WORDS, SEVERITY_WORDS=SEVERITY_WORDS, KIND_OF=KIND_OF)
+    return environment
+
+
+def _asset(name: str) -> str:
+    return resources.files("jominy.reporting").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy_of(scripts: Sequence[str]) -> str:
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _embed(value: Any) -> str:
+    """JSON that cannot leave its script element: no `<`, `>`, `&` and no line separators that a script would read as line ends."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _check_lengths(diagnosis: Record) -> None:
+    for i, curve in enumerate(diagnosis["curves"]):
+        for column in ("value", "low", "high", "num_prompts"):
+            if len(curve[column]) != len(curve["x"]):
+                raise ValueError(f"diagnosis.curves[{i}].{column} has {len(curve[column])} values for {len(curve['x'])} points in x")
+    for i, histogram in enumerate(diagnosis["histograms"]):
+        for name, counts in histogram["series"].items():
+            if len(counts) != len(histogram["edges"]) - 1 or not counts:
+                raise ValueError(f"diagnosis.histograms[{i}].series.{name} has {len(counts)} bins for {len(histogram['edges'])} edges")
+
+
+def _plots_of(diagnosis: Record) -> list[dict[str, Any]]:
+    """Every plot of the page: those that are drawn, then those that are not, with the reason."""
+    curves = {curve["name"]: curve for curve in diagnosis["curves"] if curve["x"]}
+    histograms = {histogram["name"]: histogram for histogram in diagnosis["histograms"]}
+    names = [*PLOTS, *(name for name in [*curves, *histograms] if name not in PLOTS)]
+    plots = []
+    for position, name in enumerate(names):
+        record = curves.get(name) or histograms.get(name)
+        figure = draw_curve(curves[name]) if name in curves else draw_histogram(histograms[name]) if name in histograms else None
+        plots.append(
+            {
+                "id": f"plot-{position}",
+                "title": PLOT_TITLES.get(name, name),
+                "meaning": record.get("meaning", "") if record else "",
+                "figure": figure,
+                "header": _numbers_of(record)[0] if record else [],
+                "numbers": _numbers_of(record)[1] if record else [],
+                "missing": [] if record else _why_missing(name, diagnosis["skipped"]),
+            }
+        )
+    return sorted(plots, key=lambda plot: plot["figure"] is None)
+
+
+def _numbers_of(record: Record) -> tuple[list[str], list[list[str]]]:
+    """(header, rows) of the numbers behind a plot, for those who cannot or would rather not see it."""
+    if "x" in record:
+        points = zip(record["x"], record["value"], record["low"], record["high"], record["num_prompts"], strict=True)
+        rows = [[f"{x:g}", number(y), interval({"low": low, "high": high}), number(count)] for x, y, low, high, count in points]
+        return [record["x_name"], record["name"], "95 % interval", "prompts"], rows
+    edges = [f"{edge:.3g}" for edge in record["edges"]]
+    series = record["series"]
+    bins = [f"{low} to {high}" for low, high in pairwise(edges)]
+    return [record["name"], *series], [[label, *(f"{counts[b]:.4g}" for counts in series.values())] for b, label in enumerate(bins)]
+
+
+def _why_missing(name: str, skipped: Sequence[Record]) -> list[str]:
+    words = PLOT_CHECKS.get(name, ())
+    return [f"{check['code']}: needs {check['missing']}" for check in skipped if any(word in check["code"] for word in words)]
+
+
+def _reading_of(diagnosis: Record, rows: Sequence[Row]) -> dict[str, Any]:
+    """The prompts and the rollouts that the page's script lists."""
+    success = _success_of(diagnosis["source"])
+    ids = list(dict.fromkeys([summary["prompt_id"] for summary in diagnosis["prompts"]] + [row["prompt_id"] for row in rows]))
+    place = {prompt_id: position for position, prompt_id in enumerate(ids)}
+    prompts: list[dict[str, Any]] = [{"id": prompt_id, "scored": None, "correct": None, "silhouette": None} for prompt_id in ids]
+    for summary in diagnosis["prompts"]:
+        prompts[place[summary["prompt_id"]]].update(
+            scored=summary["num_scored"], correct=summary["num_correct"], silhouette=summary.get("silhouette")
+        )
+    for row in rows:
+        prompt = prompts[place[row["prompt_id"]]]
+        if "turns" not in prompt:
+            prompt.update(turns=turns_of(row), target=row.get("target"))
+    return {"prompts": prompts, "rollouts": [rollout_of(row, place[row["prompt_id"]], success) for row in rows]}
+
+
+def _success_of(source: Record) -> float:
+    success = source.get("success", 1.0)
+    if not isinstance(success, int | float):
+        raise ValueError(f"diagnosis.source.success is {success!r}, expected a number")
+    return float(success)
+
+
+def _facts_of(diagnosis: Record, run: Record | None) -> list[tuple[str, str]]:
+    """(label, value) of what was diagnosed, in reading order; what the source says besides stands under "How it was run"."""
+    source, unscored = diagnosis["source"], diagnosis["num_unscored"]
+    settings = [f"{word} {plain(source[name])}" for name, word in SAMPLING_WORDS.items() if source.get(name) is not None]
+    facts = {
+        "model": source.get("model"),
+        "task": source.get("task"),
+        "reward": source.get("reward"),
+        "prompts": number(diagnosis["num_prompts"]),
+        "rollouts": number(diagnosis["num_rollouts"]) + (f", {number(unscored)} unscored" if unscored else ", all scored"),
+        "sampling": ", ".join(settings),
+        "seed": source.get("seed"),
+        "group size": source.get("group_size"),
+        "right at reward": f"{plain(source['success'])} or more" if "success" in source else None,
+        "date": date(str(source.get("created") or (run or {}).get("created") or "")),
+        "path": source.get("path"),
+    }
+    return [(label, plain(value)) for label, value in facts.items() if value not in (None, "")]

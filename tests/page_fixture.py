@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jominy import records
-from jominy.records import Advice, Curve, Finding, Histogram, Measure, Message, Paper, Prompt, Reward, Rollout, Threshold
+from jominy import records, results
+from jominy.records import Finding, Measure, Message, Paper, Prompt, Reward, Rollout
+from jominy.results import Advice, Curve, Histogram, Threshold
 from jominy.store import RunFolder, write_json
 
 MIRAGE = Paper(arxiv="2508.21188", title="Mirage or Method?", where="section 3")
@@ -293,7 +294,7 @@ def make_histograms(prompts: list[Prompt], rollouts: list[Rollout]) -> tuple[His
     )
 
 
-def make_diagnosis(prompts: list[Prompt], rollouts: list[Rollout]) -> records.Diagnosis:
+def make_diagnosis(prompts: list[Prompt], rollouts: list[Rollout]) -> results.Diagnosis:
     """All parts filled."""
     measures = make_measures()
     summaries = []
@@ -302,9 +303,9 @@ def make_diagnosis(prompts: list[Prompt], rollouts: list[Rollout]) -> records.Di
         mixed = 0 < sum(values) < len(values)
         silhouette = round(0.35 * float(np.sin(i)), 3) if mixed else None
         summaries.append(
-            records.PromptSummary(prompt_id=prompt.id, num_scored=len(values), num_correct=int(sum(values)), silhouette=silhouette)
+            results.PromptSummary(prompt_id=prompt.id, num_scored=len(values), num_correct=int(sum(values)), silhouette=silhouette)
         )
-    return records.Diagnosis(
+    return results.Diagnosis(
         source={
             "path": "runs/demo",
             **SPEC,
@@ -313,7 +314,7 @@ def make_diagnosis(prompts: list[Prompt], rollouts: list[Rollout]) -> records.Di
             "success": 1.0,
             "group_size": 16,
         },
-        verdict=records.Verdict(
+        verdict=results.Verdict(
             value="fix first",
             rule="at least one finding of severity fix: dead-prompts",
             headline="There is signal in two of three groups (live share 0.67 [0.51, 0.81]), but 28 % of the prompts never pass: "
@@ -335,7 +336,7 @@ def make_diagnosis(prompts: list[Prompt], rollouts: list[Rollout]) -> records.Di
             Threshold(name="few_live", value=0.2, meaning="a live share below this is a finding to fix"),
             Threshold(name="clear_silhouette", value=0.1, meaning="a silhouette above this tells right from wrong"),
         ),
-        cost=records.Cost(
+        cost=results.Cost(
             num_steps=100,
             prompts_per_step=32,
             rollouts_per_prompt=16,

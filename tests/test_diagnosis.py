@@ -12,7 +12,7 @@ from jominy.advice import RECIPES
 from jominy.diagnosis import diagnose, diagnose_path
 from jominy.findings import CHECKS
 from jominy.groups import Groups
-from jominy.records import Diagnosis
+from jominy.results import Diagnosis
 from jominy.specs import DiagnosisSpec
 from tests.scripted import ScriptedEngine
 
@@ -21,6 +21,11 @@ def coins(pass_rates: list[float], num_rollouts: int = 16, seed: int = 0) -> lis
     """Rewards of prompts with these pass rates."""
     rng = np.random.default_rng(seed)
     return [rng.binomial(1, rate, num_rollouts).tolist() for rate in pass_rates]
+
+
+def with_unscored(rewards: list[list[int]], num_unscored: int) -> list[list[float | None]]:
+    """The same, with so many unscored rollouts before them in each group."""
+    return [[None for _ in range(num_unscored)] + [float(reward) for reward in row] for row in rewards]
 
 
 def codes(diagnosis: Diagnosis) -> set[str]:
@@ -91,12 +96,11 @@ def test_thresholds_move_the_advice_and_are_printed():
 
 
 def test_unscored_rollouts_are_counted_and_judged():
-    rewards: list[list[float | None]] = [[None] * 8 + row for row in coins([0.5] * 40, 8)]
-    found = diagnose(Groups.of(rewards=rewards), first_failure="Traceback ...")
+    found = diagnose(Groups.of(rewards=with_unscored(coins([0.5] * 40, 8), 8)), first_failure="Traceback ...")
     assert found.num_unscored == 320
     assert next(f for f in found.findings if f.code == "unscored").severity == "fix"
     assert found.first_failure == "Traceback ..."
-    mostly = diagnose(Groups.of(rewards=[[None] * 12 + row for row in coins([0.5] * 40, 4)]))
+    mostly = diagnose(Groups.of(rewards=with_unscored(coins([0.5] * 40, 4), 12)))
     assert mostly.verdict.value == "stop"
 
 

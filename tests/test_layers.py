@@ -13,7 +13,7 @@ SOURCE = ROOT / "src" / "jominy"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("records",),
-    ("groups",),
+    ("groups", "results"),
     ("stats", "packing", "store", "progress", "specs", "thresholds"),
     ("tables", "measures", "recipes", "rewards", "engines"),
     ("tasks",),

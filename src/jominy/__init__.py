@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from jominy.checking import check
     from jominy.diagnosis import diagnose, diagnose_path
     from jominy.groups import Groups
-    from jominy.records import Diagnosis, Finding, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
+    from jominy.records import Finding, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
     from jominy.reporting import report
+    from jominy.results import Diagnosis
     from jominy.rewards.boundary import Grader
     from jominy.rewards.loading import load_reward
     from jominy.sampling import sample
@@ -27,8 +28,9 @@ _HOMES = {
     "checking": ("check",),
     "diagnosis": ("diagnose", "diagnose_path"),
     "groups": ("Groups",),
-    "records": ("Diagnosis", "Finding", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
+    "records": ("Finding", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
     "reporting": ("report",),
+    "results": ("Diagnosis",),
     "rewards.boundary": ("Grader",),
     "rewards.loading": ("load_reward",),
     "sampling": ("sample",),

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from jominy.findings import ALIGNMENT, CLARITY, Evidence, percent
-from jominy.records import Advice, Fit, Measure, Paper
+from jominy.records import Measure, Paper
+from jominy.results import Advice, Fit
 from jominy.thresholds import Thresholds
 
 DECOMPOSED = Paper(arxiv="2506.01347", title="The Surprising Effectiveness of Negative Reinforcement")

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jominy.findings import Evidence
-from jominy.records import Cost
+from jominy.results import Cost
 
 FORWARDS_PER_UPDATE = 3.0
 

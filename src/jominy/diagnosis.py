@@ -23,7 +23,8 @@ from jominy.measures.clarity import Clarity, measure_clarity
 from jominy.measures.liveness import Liveness, measure_liveness
 from jominy.measures.passk import PassAtK, measure_passk
 from jominy.measures.shares import share_among
-from jominy.records import Curve, Diagnosis, Measure, Paper, PromptSummary
+from jominy.records import Measure, Paper
+from jominy.results import Curve, Diagnosis, PromptSummary
 from jominy.specs import DiagnosisSpec
 from jominy.stats import share_interval
 from jominy.store import SCHEMA_VERSION, RunFolder, write_json

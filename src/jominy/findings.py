@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from jominy.measures.clarity import Clarity
 from jominy.measures.liveness import Liveness
 from jominy.measures.passk import PassAtK
-from jominy.records import Finding, Measure, Paper, Severity, Skipped, Verdict
+from jominy.records import Finding, Measure, Paper, Severity, Skipped
+from jominy.results import Verdict
 from jominy.thresholds import Thresholds
 
 ALIGNMENT = Paper(arxiv="2508.21188", title="Mirage or Method? How Model-Task Alignment Induces Divergent RL Conclusions")

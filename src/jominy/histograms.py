@@ -8,7 +8,8 @@ import numpy as np
 
 from jominy.groups import Groups
 from jominy.measures.clarity import Clarity
-from jominy.records import Floats, Histogram
+from jominy.records import Floats
+from jominy.results import Histogram
 
 NUM_BINS = 20
 NUM_RATE_BINS = 11

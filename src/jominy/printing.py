@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from jominy.records import Advice, Cost, Diagnosis, Finding, Measure
+from jominy.records import Finding, Measure
+from jominy.results import Advice, Cost, Diagnosis
 from jominy.store import RunFolder
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jominy.records import Threshold
+from jominy.results import Threshold
 
 Thresholds = Mapping[str, Threshold]
 

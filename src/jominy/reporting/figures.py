@@ -28,7 +28,7 @@ def draw_curve(curve: Record) -> Figure:
     """A line with its 95 % band; the axis doubles where x spans a factor of 8 or more.
 
     Args:
-        curve: a `records.Curve` as a dictionary.
+        curve: a `results.Curve` as a dictionary.
     """
     x_name, is_share = escape(curve["x_name"]), all(0 <= value <= 1 for value in curve["value"])
     traces: list[go.Scatter] = [_band(curve, first, last) for first, last in _runs_with_band(curve)]
@@ -87,7 +87,7 @@ def draw_histogram(histogram: Record) -> Figure:
     """Bars in the given bins; expected series as a stepped line; two or more counted series one above the other, each on its own scale.
 
     Args:
-        histogram: a `records.Histogram` as a dictionary.
+        histogram: a `results.Histogram` as a dictionary.
     """
     if histogram["name"] == "pass rate":
         return _draw_pass_rates(histogram)

@@ -22,11 +22,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from jominy.records import Diagnosis
 from jominy.reporting.checking import check
 from jominy.reporting.figures import draw_curve, draw_histogram
 from jominy.reporting.formatting import arxiv_address, brief, date, flat, interval, number, plain, spaced
 from jominy.reporting.reading import Row, rollout_of, turns_of
+from jominy.results import Diagnosis
 
 Record = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ def page_of(diagnosis: Record, rows: Sequence[Row], run: Record | None) -> str:
     """The page as one string; the same input gives the same bytes.
 
     Args:
-        diagnosis: a `records.Diagnosis` as a dictionary (`dataclasses.asdict`, or read from `diagnosis.json`).
+        diagnosis: a `results.Diagnosis` as a dictionary (`dataclasses.asdict`, or read from `diagnosis.json`).
         rows: rollouts to read, as `reading.read_rows` gives them (rollout columns, `target` optional); none for a foreign file.
         run: `run.json`, or None.
 

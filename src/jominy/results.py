@@ -1,0 +1,193 @@
+"""The nouns of a diagnosis: verdict, advice, curves, histograms, cost, and `Diagnosis`, which holds them all.
+
+`diagnosis.json` is a `Diagnosis` as JSON; the page and the terminal show it and compute nothing.
+Left out on purpose: what a single estimate or finding is; those are `records`, for measures speak of them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jominy.records import Finding, Measure, Paper, Skipped
+
+Fit = Literal["recommended", "fits", "risky", "futile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """How well one training recipe fits, and what decided it.
+
+    Example: Advice(recipe="one_shot", fit="risky", because="pass@16 0.35 [0.27, 0.44] is below 0.4 ...",
+                    would_change="pass@16 above 0.8", paper=paper)
+    """
+
+    recipe: str
+    """grpo, clarity_weighted, one_shot, ..."""
+    fit: Fit
+    """recommended, fits, risky or futile."""
+    because: str
+    """The evidence with its interval and the threshold it was held against."""
+    would_change: str
+    """Which evidence would change the advice."""
+    paper: Paper | None = None
+    """Who found that this evidence decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A number against which evidence is held. No paper gives them: they are ours, printed with every result, and can be set.
+
+    Example: Threshold(name="strong_pass", value=0.8, meaning="pass@16 at or above this is strong alignment")
+    """
+
+    name: str
+    """As `--thresholds name=value` takes it."""
+    value: float
+    """Current value."""
+    meaning: str
+    """What happens on either side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The one-line answer.
+
+    Example: Verdict(value="go", rule="no finding of severity stop or fix", headline="RL has something to work with: ...")
+    """
+
+    value: Literal["go", "fix first", "stop"]
+    """Spend, change something first, or do not spend."""
+    rule: str
+    """The rule that fired, with the codes of the findings behind it."""
+    headline: str
+    """A sentence with the deciding numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A measure along one axis, with its band.
+
+    Example: Curve(name="pass@k", x_name="k", x=(1, 2, 4), value=(0.2, 0.3, 0.4), low=(...), high=(...), num_prompts=(32, 32, 32))
+    """
+
+    name: str
+    """What is drawn."""
+    x_name: str
+    """What runs along the axis."""
+    x: tuple[float, ...]
+    """[K] positions."""
+    value: tuple[float, ...]
+    """[K] estimates."""
+    low: tuple[float | None, ...]
+    """[K] lower ends of the 95 % intervals; None where none exists."""
+    high: tuple[float | None, ...]
+    """[K] upper ends."""
+    num_prompts: tuple[int, ...]
+    """[K] prompts behind each point."""
+    meaning: str = ""
+    """One sentence for the reader of the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Counts in bins, one series a class.
+
+    Example: Histogram(name="pass rate", unit="share", edges=(0, 0.5, 1), series={"prompts": (20, 12)})
+    """
+
+    name: str
+    """What is binned."""
+    unit: str
+    """Unit of the edges."""
+    edges: tuple[float, ...]
+    """[B+1] bin edges, increasing."""
+    series: Mapping[str, tuple[float, ...]]
+    """Name -> [B] counts (of an expected histogram: real numbers)."""
+    meaning: str = ""
+    """One sentence for the reader of the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSummary:
+    """One prompt's line in a diagnosis.
+
+    Example: PromptSummary(prompt_id="9f2c...", num_scored=16, num_correct=3, silhouette=0.12)
+    """
+
+    prompt_id: str
+    """`Prompt.id`, or what the log calls it."""
+    num_scored: int
+    """n."""
+    num_correct: int
+    """c."""
+    silhouette: float | None = None
+    """S of 2601.06911; None when the group has one class only or no probabilities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a training run would cost on the machine that was measured.
+
+    Example: Cost(num_steps=100, prompts_per_step=32, rollouts_per_prompt=16, num_tokens=3.1e6, hours=2.4,
+                  sampling_tokens_per_s=800.0, scoring_tokens_per_s=900.0, num_live_prompts=18.2, assumption="...")
+    """
+
+    num_steps: int
+    """Optimiser steps assumed."""
+    prompts_per_step: int
+    """Groups a step."""
+    rollouts_per_prompt: int
+    """G."""
+    num_tokens: float
+    """Sampled tokens in the whole run."""
+    hours: float
+    """Wall clock on this machine."""
+    sampling_tokens_per_s: float
+    """Measured while sampling for this diagnosis."""
+    scoring_tokens_per_s: float
+    """Measured by re-scoring some of the rollouts."""
+    num_live_prompts: float
+    """Of the prompts of a step, how many are expected to carry a gradient."""
+    assumption: str
+    """How the hours follow from the speeds, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Everything `diagnose` found; `diagnosis.json` is this record as JSON.
+
+    Example: see `jominy diagnose --json`.
+    """
+
+    source: Mapping[str, Any]
+    """What was diagnosed: path, model, task, sampling, seed, device, success threshold."""
+    verdict: Verdict
+    """The answer."""
+    num_prompts: int
+    """P."""
+    num_rollouts: int
+    """N."""
+    num_unscored: int
+    """Rollouts without a reward, left out everywhere."""
+    first_failure: str
+    """The first traceback or reason why a rollout is unscored; empty when none is."""
+    findings: tuple[Finding, ...]
+    """Most severe first."""
+    skipped: tuple[Skipped, ...]
+    """Checks that could not run."""
+    advice: tuple[Advice, ...]
+    """The recipe table."""
+    measures: tuple[Measure, ...]
+    """Every number."""
+    curves: tuple[Curve, ...]
+    """pass@k over k, live share over G."""
+    histograms: tuple[Histogram, ...]
+    """Pass rates, probabilities of right and wrong answers, silhouettes."""
+    prompts: tuple[PromptSummary, ...]
+    """At most 2,000, in the order of the table."""
+    thresholds: tuple[Threshold, ...]
+    """Ours, as they were set."""
+    cost: Cost | None
+    """None when nothing was timed."""

@@ -38,10 +38,20 @@ class TaskEntry:
 
 TASKS: dict[str, TaskEntry] = {
     "constraints": TaskEntry(
-        make="jominy.tasks.constraints:make", summary="follow one to three code-checkable constraints; made here, without end"
+        make="jominy.tasks.constraints:make",
+        summary="follow one to three code-checkable constraints; made here, without end",
+        options="types such as no_commas,three_bullets (all in docs/constraints.md) and count=1, 2 or 3 a prompt",
     ),
-    "ifeval": TaskEntry(make="jominy.tasks.ifeval:make_ifeval", summary="IFEval, 541 prompts with verifiable instructions (2311.07911)"),
-    "ifbench": TaskEntry(make="jominy.tasks.ifeval:make_ifbench", summary="IFBench, 300 prompts with unseen constraints (2507.02833)"),
+    "ifeval": TaskEntry(
+        make="jominy.tasks.ifeval:make_ifeval",
+        summary="IFEval, prompts with verifiable instructions (2311.07911)",
+        options="strict or loose, and a .jsonl file",
+    ),
+    "ifbench": TaskEntry(
+        make="jominy.tasks.ifeval:make_ifbench",
+        summary="IFBench, prompts with unseen constraints (2507.02833)",
+        options="strict or loose, and a .jsonl file",
+    ),
     "math": TaskEntry(
         make="jominy.tasks.math:make",
         summary="competition and school mathematics, answers compared by math-verify",

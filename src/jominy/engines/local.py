@@ -1,0 +1,191 @@
+"""The local engine: a transformers model in this process that samples and scores, on the CPU or one GPU.
+
+It owns no arithmetic: prompts become tokens here, drawings become `Rollout`s, rows become log-probabilities; the rest is next door
+(models: names to weights; network and lanes: the forward; decoding: the loop; drawing: the draw; scoring: teacher forcing).
+Left out: training steps (they come with the training work), several GPUs, and servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jominy.engines import OnProgress, models
+from jominy.engines.decoding import Drawing, Loop, stop_token_ids
+from jominy.engines.memory import MAX_ROWS, MAX_ROWS_GPU, budget_bytes, rows_that_fit
+from jominy.engines.network import Network
+from jominy.engines.pieces import pieces_of
+from jominy.engines.scoring import score
+from jominy.records import Floats, Prompt, Rollout, Row, Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LocalEngine:
+    """A causal language model held by this process.
+
+    Example: LocalEngine.load("smollm2")
+    """
+
+    name: str
+    """Model and revision, as recorded in `Rollout.policy`."""
+    model: Any
+    """The transformers model; its parameters are read, never changed."""
+    tokenizer: Any
+    """Its tokenizer."""
+    network: Network
+    """The model made ready."""
+    stop_ids: tuple[int, ...]
+    """Tokens that end a response."""
+    memory_gib: float | None = None
+    """Memory for rows in flight, GiB; None takes half of what is free."""
+
+    @staticmethod
+    def load(name: str, device: str = "auto", memory_gib: float | None = None) -> LocalEngine:
+        """Loads an alias, a folder or a hub id (see `models.load_model`).
+
+        Args:
+            name: `smollm2`, a folder, or owner/model.
+            device: auto (a GPU where torch sees one, else the CPU), cpu, cuda or cuda:N.
+            memory_gib: budget for rows in flight, above 0; None takes half of what is free.
+        """
+        model, tokenizer = models.load_model(name, device)
+        return LocalEngine.of(model, tokenizer, name=models.policy_name(name, model), memory_gib=memory_gib)
+
+    @staticmethod
+    def of(model: Any, tokenizer: Any, name: str, memory_gib: float | None = None) -> LocalEngine:
+        """An engine on a model that is already in memory."""
+        if memory_gib is not None and memory_gib <= 0:
+            raise ValueError(f"memory_gib must be above 0, got {memory_gib}")
+        return LocalEngine(
+            name=name,
+            model=model,
+            tokenizer=tokenizer,
+            network=Network(model),
+            stop_ids=stop_token_ids(model, tokenizer),
+            memory_gib=memory_gib,
+        )
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The prompt's tokens: its chat template with the assistant's turn opened; without a template the contents one after the other."""
+        messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
+        if self.tokenizer.chat_template is None:
+            ids = self.tokenizer("".join(message["content"] for message in messages))["input_ids"]
+        else:
+            ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+        return list(ids)
+
+    def sample(
+        self, prompts: Sequence[Prompt], num_rollouts: int, sampling: Sampling, seed: int, on_progress: OnProgress | None = None
+    ) -> Iterator[list[Rollout]]:
+        """Groups of ungraded rollouts, each as soon as it is finished, in any order.
+
+        Args:
+            prompts: distinct ids; two prompts with one id would draw the same words.
+            num_rollouts: G, at least 1.
+            sampling: temperature >= 0, 0 < top_p <= 1, max_tokens >= 1.
+            seed: same seed, same device, same call: the same bits. Another company of prompts moves logits by float noise only.
+            on_progress: called every few steps with (finished rollouts, drawn tokens) since the last call.
+
+        Raises:
+            ValueError: a setting is out of range, or a prompt is empty or too long for the model.
+        """
+        _check(num_rollouts, sampling)
+        encoded = [self.encode(prompt) for prompt in prompts]
+        self._check_lengths(prompts, encoded, sampling.max_tokens)
+        if not prompts:
+            return
+        self.network.refresh()
+        capacity = min(self._capacity(max(map(len, encoded)), num_rollouts, sampling.max_tokens), len(prompts) * num_rollouts)
+        loop = Loop(
+            lanes=self.network.lanes(capacity, sampling.max_tokens),
+            capacity=capacity,
+            prompts=encoded,
+            prompt_ids=[prompt.id for prompt in prompts],
+            num_rollouts=num_rollouts,
+            sampling=sampling,
+            seed=seed,
+            stop_ids=self.stop_ids,
+            device=self.network.device,
+            on_progress=on_progress,
+        )
+        for group, drawings in loop.run():
+            yield [self._rollout(prompts[group], drawing, sampling, seed) for drawing in drawings]
+
+    def logprobs(self, rows: Sequence[Row]) -> list[Floats]:
+        """[T] nats of each row's completion at temperature 1, teacher-forced; see `scoring.score`.
+
+        Raises:
+            ValueError: a row has no prompt tokens, or is longer than the model's context.
+        """
+        context = self._context()
+        for number, row in enumerate(rows):
+            length = len(row.prompt_ids) + len(row.completion_ids)
+            if not len(row.prompt_ids):
+                raise ValueError(f"row {number} has no prompt tokens; the first completion token needs something to follow")
+            if context is not None and length > context:
+                raise ValueError(f"row {number} has {length} tokens and the model's context is {context}; shorten it")
+        self.network.refresh()
+        return score(self.network, rows)
+
+    def _context(self) -> int | None:
+        """Longest sequence of the model in tokens; None where its config names none."""
+        config = self.model.config.get_text_config()
+        name = config.attribute_map.get("max_position_embeddings", "max_position_embeddings")
+        value = config.to_dict().get(name)
+        return None if value is None else int(value)
+
+    def _capacity(self, prompt_tokens: int, num_rollouts: int, max_tokens: int) -> int:
+        """Rows in flight under the memory budget."""
+        device = self.network.device
+        return rows_that_fit(
+            bytes_per_position=self.network.bytes_per_position,
+            num_words=self.network.num_words,
+            max_tokens=max_tokens,
+            prompt_tokens=prompt_tokens,
+            num_rollouts=num_rollouts,
+            budget_bytes=budget_bytes(device, self.memory_gib),
+            most=MAX_ROWS if device.type == "cpu" else MAX_ROWS_GPU,
+        )
+
+    def _check_lengths(self, prompts: Sequence[Prompt], encoded: list[list[int]], max_tokens: int) -> None:
+        """Each prompt has tokens and leaves room for the response."""
+        context = self._context()
+        for prompt, tokens in zip(prompts, encoded, strict=True):
+            if not tokens:
+                raise ValueError(f"prompt {prompt.id} of task {prompt.task} has no tokens; a model without a chat template needs some text")
+            if context is not None and len(tokens) + max_tokens > context:
+                raise ValueError(
+                    f"prompt {prompt.id} of task {prompt.task} has {len(tokens)} tokens; with max_tokens {max_tokens} that is more than "
+                    f"the model's context of {context}; shorten the prompt or ask for at most {max(0, context - len(tokens))} tokens"
+                )
+
+    def _rollout(self, prompt: Prompt, drawing: Drawing, sampling: Sampling, seed: int) -> Rollout:
+        """The record of one drawing."""
+        spoken = drawing.token_ids[:-1] if drawing.stopped else drawing.token_ids
+        return Rollout(
+            prompt_id=prompt.id,
+            index=drawing.index,
+            text=self.tokenizer.decode(spoken.tolist(), skip_special_tokens=True),
+            token_ids=drawing.token_ids,
+            logprobs=drawing.logprobs,
+            logprobs_t1=drawing.logprobs_t1,
+            stop="eos" if drawing.stopped else "length",
+            policy=self.name,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=seed,
+            pieces=pieces_of(self.tokenizer, drawing.token_ids),
+        )
+
+
+def _check(num_rollouts: int, sampling: Sampling) -> None:
+    """Settings in range."""
+    if num_rollouts < 1:
+        raise ValueError(f"num_rollouts must be at least 1, got {num_rollouts}")
+    if not 0 <= sampling.temperature < float("inf"):
+        raise ValueError(f"temperature must be 0 (greedy) or above, got {sampling.temperature}")
+    if not 0 < sampling.top_p <= 1:
+        raise ValueError(f"top_p must be above 0 and at most 1, got {sampling.top_p}")
+    if sampling.max_tokens < 1:
+        raise ValueError(f"max_tokens must be at least 1, got {sampling.max_tokens}")

@@ -28,7 +28,7 @@ def test_a_run_holds_graded_rollouts_and_says_what_was_run(tmp_path):
     assert record["status"] == "finished"
     assert record["spec"]["seed"] == 3
     assert record["timing"]["num_tokens"] == 24 * 3
-    assert record["rescoring"]["num_rollouts"] == 24
+    assert (record["rescoring"]["num_prompts"], record["rescoring"]["num_rollouts"]) == (4, 16)
     assert record["environment"]["versions"]["jominy"]
 
 

@@ -179,7 +179,10 @@ def _gap(run: Mapping[str, Any] | None) -> Measure:
     if again is None:
         why = "rollouts sampled by jominy itself, which are scored again after sampling"
         return Measure(name="sampler-scorer gap", value=None, unit="nats", why_none=why, meaning=meaning, paper=OURS)
-    return Measure(name="sampler-scorer gap", value=again["max_gap_nats"], unit="nats", meaning=meaning, paper=OURS)
+    counted = f"{meaning} The largest of {again['num_rollouts']} rollouts, so it has no interval."
+    return Measure(
+        name="sampler-scorer gap", value=again["max_gap_nats"], unit="nats", num_prompts=again["num_prompts"], meaning=counted, paper=OURS
+    )
 
 
 def _all_measures(evidence: Evidence) -> tuple[Measure, ...]:

@@ -16,6 +16,23 @@ PLAIN_LINE_EVERY_S = 15.0
 
 
 @contextmanager
+def stage(title: str, *, quiet: bool = False) -> Iterator[None]:
+    """Something of unknown length is going on: a spinner on a terminal, one line elsewhere."""
+    from rich.console import Console
+
+    if quiet:
+        yield
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{title} ...")
+        yield
+        return
+    with console.status(f"{title} ..."):
+        yield
+
+
+@contextmanager
 def rollout_bar(title: str, num_rollouts: int, *, quiet: bool = False) -> Iterator[Advance]:
     """A bar over rollouts with tokens a second and the time left; yields the function that moves it."""
     from rich.console import Console

@@ -20,14 +20,15 @@ import numpy as np
 
 from jominy.engines import Engine
 from jominy.packing import rows_to_score
-from jominy.progress import Advance, rollout_bar
+from jominy.progress import Advance, rollout_bar, stage
 from jominy.records import Prompt, Reward, RewardFunction, Rollout, Sampling, Task
 from jominy.rewards.boundary import Grader
 from jominy.specs import SampleSpec
 from jominy.store import RunFolder
 
 FLUSH_EVERY_S = 5.0
-MAX_RESCORED = 32
+RESCORED_GROUPS = 4
+RESCORED_OF_A_GROUP = 16
 PACKAGES = ("jominy", "numpy", "pyarrow", "torch", "transformers")
 
 
@@ -74,7 +75,8 @@ def sample(
     rest = _unfinished(folder, prompts, spec.rollouts)
     if not rest and run["status"] == "finished":
         return folder
-    engine = load_engine(spec.model)
+    with stage(f"loading {spec.model} (the first time it is converted, which takes longer)", quiet=quiet):
+        engine = load_engine(spec.model)
     run["policy"] = engine.name
     with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
         try:
@@ -82,7 +84,8 @@ def sample(
         except KeyboardInterrupt:
             folder.write_run({**run, "status": "interrupted"})
             raise
-    run["rescoring"] = rescore(engine, folder.read_prompts(), folder)
+    with stage("scoring some rollouts again by a plain forward pass", quiet=quiet):
+        run["rescoring"] = rescore(engine, folder.read_prompts(), folder)
     folder.write_run({**run, "status": "finished"})
     return folder
 
@@ -210,18 +213,18 @@ def _flush(folder: RunFolder, run: dict[str, Any], waiting: list[Rollout], promp
 
 
 def rescore(engine: Engine, prompts: Sequence[Prompt], folder: RunFolder) -> dict[str, Any] | None:
-    """Score some rollouts again by a plain forward pass.
+    """Score some rollouts again by a plain forward pass: whole groups, as a training step would.
 
     Returns:
-        `num_rollouts`, `num_tokens` (prompt and completion), `seconds`, `tokens_per_s`, and `max_gap_nats`, the largest
+        `num_prompts`, `num_rollouts`, `num_tokens` (prompt and completion), `seconds`, `tokens_per_s`, and `max_gap_nats`, the largest
         difference between the sampler's log-probability at temperature 1 and the scorer's; None without rollouts.
     """
-    from jominy.tables import spread_rows
-
-    table = folder.rollouts(["prompt_id", "token_ids", "logprobs_t1"])
-    table = table.take(spread_rows(table.num_rows, MAX_RESCORED))
+    table = folder.rollouts(["prompt_id", "index", "token_ids", "logprobs_t1"])
+    num_groups = min(RESCORED_GROUPS, len(prompts))
+    chosen = {prompts[p * len(prompts) // num_groups].id for p in range(num_groups)}
     by_id = {prompt.id: prompt for prompt in prompts}
-    kept = [row for row in table.to_pylist() if row["token_ids"] and row["logprobs_t1"]]
+    of_chosen = [row for row in table.to_pylist() if row["prompt_id"] in chosen and row["index"] < RESCORED_OF_A_GROUP]
+    kept = [row for row in of_chosen if row["token_ids"] and row["logprobs_t1"]]
     if not kept:
         return None
     encoded = {row["prompt_id"]: engine.encode(by_id[row["prompt_id"]]) for row in kept}
@@ -232,6 +235,7 @@ def rescore(engine: Engine, prompts: Sequence[Prompt], folder: RunFolder) -> dic
     gap = max(float(np.abs(np.asarray(again) - np.array(row["logprobs_t1"])).max()) for again, row in zip(scored, kept, strict=True))
     num_tokens = sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows)
     return {
+        "num_prompts": len(encoded),
         "num_rollouts": len(rows),
         "num_tokens": num_tokens,
         "seconds": seconds,

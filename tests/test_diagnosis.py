@@ -72,6 +72,13 @@ def test_few_live_groups_say_fix_first():
     assert fits(found)["grpo"] == "risky"
 
 
+def test_a_live_share_that_may_be_too_small_is_not_called_good():
+    found = diagnose(Groups.of(rewards=coins([0.5] * 4 + [0.0] * 6)))  # 4 of 10: above 0.3, but who knows
+    assert "live-unsure" in codes(found)
+    assert "live" not in codes(found)
+    assert fits(found)["grpo"] == "fits"
+
+
 def test_alignment_decides_the_tricks():
     strong = fits(diagnose(Groups.of(rewards=coins([0.5] * 100))))
     weak = fits(diagnose(Groups.of(rewards=coins([0.5] * 15 + [0.0] * 85))))

@@ -82,13 +82,14 @@ def advise_grpo(evidence: Evidence, limit: Thresholds) -> Advice:
         return Advice(recipe="grpo", fit="risky", because=live.why_none, would_change="enough scored rollouts a prompt", paper=ALIGNMENT)
     if _no_signal(evidence, limit):
         return _dead("grpo", evidence, limit, ALIGNMENT)
-    fit: Fit = "recommended" if live.value >= limit["live_fix"].value else "risky"
+    enough, sure = live.value >= limit["live_fix"].value, (live.low or 0.0) >= limit["live_fix"].value
+    fit: Fit = "recommended" if sure else "fits" if enough else "risky"
     return Advice(
         recipe="grpo",
         fit=fit,
         because=f"live share {percent(live)} at G={evidence.group_size} against {limit['live_fix'].value:g} (our threshold); "
         "in the paper the true reward worked for every model and task",
-        would_change="a live share on the other side of the threshold: other prompts, a larger group",
+        would_change="a live share surely above the threshold (recommended) or below it (risky): other prompts, a larger group",
         paper=ALIGNMENT,
     )
 

@@ -114,12 +114,22 @@ def check_signal(evidence: Evidence, limit: Thresholds) -> Finding | Skipped:
             "or a larger group: the live share over G is on the page. Otherwise most of the sampling is paid for nothing.",
             reference=DAPO,
         )
+    if live.low is not None and live.low >= limit["live_fix"].value:
+        return Finding(
+            code="live",
+            severity="good",
+            title=f"{percent(live)} of the groups would carry a gradient at G={evidence.group_size}",
+            evidence=found,
+            prescription="Nothing to do: right and wrong answers meet in enough groups.",
+            reference=ALIGNMENT,
+        )
     return Finding(
-        code="live",
-        severity="good",
-        title=f"{percent(live)} of the groups would carry a gradient at G={evidence.group_size}",
+        code="live-unsure",
+        severity="watch",
+        title=f"{percent(live)} of the groups would carry a gradient at G={evidence.group_size}, perhaps fewer than "
+        f"{100 * limit['live_fix'].value:g} %",
         evidence=found,
-        prescription="Nothing to do: right and wrong answers meet in enough groups.",
+        prescription="Diagnose with more --prompts before you spend: the interval reaches below the threshold.",
         reference=ALIGNMENT,
     )
 

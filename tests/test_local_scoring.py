@@ -74,11 +74,11 @@ def test_scores_equal_the_sampled_ones(kind: str) -> None:
         assert rollout.logprobs_t1 == pytest.approx(score, abs=1e-4)
 
 
-class LargestTensor(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class LargestTensor(TorchDispatchMode):
     """Remembers the most elements that any operation returned."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.elements = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

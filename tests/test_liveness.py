@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
 
 from jominy.groups import Groups
-from jominy.measures.liveness import live_chance, measure_liveness, varied_groups
+from jominy.measures.liveness import gradient_chance, live_chance, measure_liveness
 
 
 def rng() -> np.random.Generator:
@@ -96,14 +97,28 @@ def test_dead_prompts_have_an_honest_upper_bound() -> None:
     assert "too little signal" in found.participation.why_none
 
 
-def test_graded_rewards_vary_where_answers_do_not() -> None:
+def test_graded_rewards_carry_a_gradient_where_answers_are_all_wrong() -> None:
     groups = Groups.of(rewards=[[0.2, 0.4, None], [0.5, 0.5, 0.5], [1.0, 0.0, 1.0], [0.3, None, None]])
-    assert varied_groups(groups).tolist() == [True, False, True, False]
     found = measure_liveness(groups, rng(), group_size=2)
-    assert found.varied.value == pytest.approx(2 / 3)
-    assert found.varied.num_left_out == 1
+    assert found.gradient.value == pytest.approx((1 + 0 + 2 / 3) / 3)  # of the third group's 3 pairs, 2 differ
+    assert found.gradient.num_left_out == 1
     assert found.observed_live.value == pytest.approx(1 / 3)
-    assert found.varied.num_unscored == 3
+    assert found.gradient.num_unscored == 3
+
+
+@pytest.mark.parametrize("group_size", [2, 3, 5])
+def test_gradient_chance_is_the_share_of_subsets_with_spread(group_size) -> None:
+    rewards = rng().integers(0, 4, size=(12, 6)).astype(float)
+    counted = [np.mean([len(set(drawn)) > 1 for drawn in combinations(row, group_size)]) for row in rewards.tolist()]
+    assert gradient_chance(Groups.of(rewards=rewards.tolist()), group_size) == pytest.approx(np.array(counted))
+
+
+def test_gradient_equals_live_for_rewards_of_zero_and_one() -> None:
+    groups = Groups.of(rewards=rng().integers(0, 2, size=(20, 9)).tolist())
+    found = measure_liveness(groups, rng(), group_size=4)
+    assert (found.gradient.value, found.gradient.low, found.gradient.high) == pytest.approx(
+        (found.live.value, found.live.low, found.live.high)
+    )
 
 
 def test_truncated_and_repetitive_shares_are_ratios_of_rollouts() -> None:
@@ -127,7 +142,7 @@ def test_undefined_is_none_with_a_reason() -> None:
     assert found.participation.value is None
     nothing = measure_liveness(Groups.of(rewards=[[None], []]), rng())
     assert nothing.observed_live.value is None
-    assert nothing.varied.value is None
+    assert nothing.gradient.value is None
     assert nothing.group_sizes == ()
 
 
@@ -143,7 +158,7 @@ def test_order_and_unscored_rollouts_do_not_matter() -> None:
     mixed: list[list[float | None]] = [[1.0, None, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, None, 0.0, None], [1.0, 0.0, 1.0, 0.0]]
     first = measure_liveness(Groups.of(rewards=rewards), rng(), group_size=4)
     second = measure_liveness(Groups.of(rewards=mixed), rng(), group_size=4)
-    for name in ("live", "all_right", "all_wrong", "observed_live", "varied", "participation"):
+    for name in ("live", "all_right", "all_wrong", "observed_live", "gradient", "participation"):
         a, b = getattr(first, name), getattr(second, name)
         assert (a.value, a.num_prompts) == pytest.approx((b.value, b.num_prompts))
     assert (first.live.low, first.live.high) == pytest.approx((second.live.low, second.live.high))

@@ -53,7 +53,13 @@ def _probabilities(groups: Groups, probability_N: Floats) -> Histogram:
 
 
 def _silhouettes(clarity: Clarity) -> Histogram:
-    observed = clarity.per_prompt.silhouette_V
-    series = {"prompts": observed}
-    meaning = "Prompts by silhouette S of right and wrong answers in probability. Noise alone is mostly a little below 0."
-    return _histogram("silhouette", "S", -1.0, 1.0, series, meaning)
+    """Observed S, and what permuted labels give, scaled to as many prompts."""
+    observed, null_H = clarity.per_prompt.silhouette_V, clarity.permuted.null_counts_H
+    edges = np.linspace(-1.0, 1.0, len(null_H) + 1)
+    expected_H = null_H * (len(observed) / max(null_H.sum(), 1.0))
+    series = {
+        "prompts": tuple(np.histogram(observed, edges)[0].tolist()),
+        "expected if labels were random": tuple(expected_H.round(3).tolist()),
+    }
+    meaning = "Prompts by silhouette S of right and wrong answers in probability, beside what noise gives: mass to its right is signal."
+    return Histogram(name="silhouette", unit="S", edges=tuple(edges.tolist()), series=series, meaning=meaning)

@@ -122,7 +122,7 @@ def measure_clarity(
         rectified=maker.mean("rectified silhouette", prompts.rectified_V),
         balanced=maker.mean("balanced silhouette", prompts.balanced_V),
         separation=maker.mean("separation", prompts.separation_V, unit="probability"),
-        auroc=maker.mean("AUROC", prompts.auroc_V, unit="share", lowest=0.0),
+        auroc=maker.mean("AUROC", prompts.auroc_V, unit="probability", lowest=0.0),
         dprime=_dprime(prompts, maker),
         pass_rate_correlation=_correlation("correlation of S with pass rate", silhouette_V, pass_rate_V, rng, maker),
         balanced_correlation=_correlation("correlation of balanced S with pass rate", prompts.balanced_V, pass_rate_V, rng, maker),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from jominy.groups import Groups
 from jominy.measures.passk import MIRAGE, CountTable, all_drawn_alike, powers_of_two, share_measure, usual_num_scored
+from jominy.measures.shares import share_of_rollouts
 from jominy.records import Bools, Floats, Ints, Measure, Paper
 from jominy.stats import bootstrap_interval, share_interval
 
@@ -49,8 +50,9 @@ class Liveness:
     """Share of the sampled groups with right answers only."""
     observed_all_wrong: Measure
     """Share of the sampled groups with wrong answers only."""
-    varied: Measure
-    """Share of the sampled groups whose rewards are not all equal; differs from `observed_live` when rewards are graded."""
+    gradient: Measure
+    """Expected share of groups of `group_size` whose rewards are not all equal: what GRPO can learn from. Equals `live` when rewards are
+    0 and 1; differs when they are graded, or when gold and reward disagree."""
     live_prompts: Measure
     """P * live share: how many of the prompts with enough rollouts a step would train on, in prompts."""
     participation: Measure
@@ -110,7 +112,6 @@ def measure_liveness(
     scored_P = groups.num_scored_P()
     prompts_V = np.flatnonzero(scored_P >= group_size)
     live = _expected(table, group_size, "live", groups.num_unscored)
-    varied_P = varied_groups(groups)
     return Liveness(
         live=live,
         all_right=_expected(table, group_size, "all-right", groups.num_unscored),
@@ -120,7 +121,7 @@ def measure_liveness(
         observed_live=_observed(table, "live", groups.num_unscored),
         observed_all_right=_observed(table, "all-right", groups.num_unscored),
         observed_all_wrong=_observed(table, "all-wrong", groups.num_unscored),
-        varied=_varied(varied_P, scored_P >= 2, groups.num_unscored),
+        gradient=_gradient(groups, group_size),
         live_prompts=_live_prompts(live),
         participation=_participation(table, rng, groups.num_unscored),
         truncated=_rollout_share(groups, "truncated", groups.truncated_N, "cut at the token limit"),
@@ -130,13 +131,25 @@ def measure_liveness(
     )
 
 
-def varied_groups(groups: Groups) -> Bools:
-    """[P] whether the scored rewards of the group are not all equal."""
-    varied_P = np.zeros(groups.num_prompts, dtype=bool)
+def gradient_chance(groups: Groups, group_size: int) -> NDArray[np.float64]:
+    """[P] chance that G of a prompt's scored rewards are not all equal, without bias; NaN for prompts with fewer than G.
+
+    1 - sum over distinct rewards of C(m, G) / C(n, G), m being how often a reward occurs: `live_chance` for any number of values.
+
+    >>> gradient_chance(Groups.of(rewards=[[0.2, 0.2, 0.7, 0.9]]), group_size=2)      # of the 6 pairs, 1 is equal
+    array([0.83333333])
+    """
+    chance_P = np.full(groups.num_prompts, np.nan)
     for block in groups.blocks():
-        rewards_Bn = block.cut(groups.rewards_N)
-        varied_P[block.prompts_B] = (rewards_Bn != rewards_Bn[:, :1]).any(axis=1)
-    return varied_P
+        if block.size < group_size:
+            continue
+        sorted_Bn = np.sort(block.cut(groups.rewards_N), axis=1)
+        last_Bn = np.concatenate([sorted_Bn[:, 1:] != sorted_Bn[:, :-1], np.ones((len(sorted_Bn), 1), dtype=bool)], axis=1)
+        group_K, ends_K = np.nonzero(last_Bn)
+        starts_K = np.where(np.diff(group_K, prepend=-1) > 0, -1, np.roll(ends_K, 1))
+        equal_K = all_drawn_alike(ends_K - starts_K, np.full(len(ends_K), block.size), group_size)
+        chance_P[block.prompts_B] = 1.0 - np.bincount(group_K, equal_K, len(sorted_Bn))
+    return np.asarray(np.clip(chance_P, 0.0, 1.0), dtype=np.float64)
 
 
 _KINDS = {
@@ -183,28 +196,24 @@ def _observed(table: CountTable, kind: str, num_unscored: int) -> Measure:
     )
 
 
-def _varied(varied_P: Bools, used_P: Bools, num_unscored: int) -> Measure:
-    name, meaning = "observed varied share", "Share of the sampled groups whose rewards are not all equal, right or wrong apart."
-    num_used = int(np.count_nonzero(used_P))
-    num_left_out = len(used_P) - num_used
-    if num_used == 0:
-        why = "no prompt has two scored rollouts"
-        return Measure(
-            name=name, value=None, num_left_out=num_left_out, num_unscored=num_unscored, why_none=why, meaning=meaning, paper=DAPO
-        )
-    num_varied = int(np.count_nonzero(varied_P & used_P))
-    interval = share_interval(np.array([0.0, 1.0]), np.array([num_used - num_varied, num_varied]))
-    return Measure(
-        name=name,
-        value=num_varied / num_used,
-        low=interval.low,
-        high=interval.high,
-        num_prompts=num_used,
-        num_left_out=num_left_out,
-        num_unscored=num_unscored,
-        meaning=meaning,
+def _gradient(groups: Groups, group_size: int) -> Measure:
+    """Mean of `gradient_chance`, as a measure."""
+    chance_P = gradient_chance(groups, group_size)
+    values_V = chance_P[np.isfinite(chance_P)]
+    shell = Measure(
+        name=f"gradient share at G={group_size}",
+        value=None,
+        num_prompts=len(values_V),
+        num_left_out=groups.num_prompts - len(values_V),
+        num_unscored=groups.num_unscored,
+        meaning=f"Expected share of groups of {group_size} whose rewards are not all equal: only these move the weights.",
         paper=DAPO,
     )
+    if len(values_V) == 0:
+        return replace(shell, why_none=f"no prompt has {group_size} scored rollouts; sample at least {group_size} a prompt")
+    values_T, counts_T = np.unique(values_V, return_counts=True)
+    interval = share_interval(values_T, counts_T)
+    return replace(shell, value=float(values_V.mean()), low=interval.low, high=interval.high)
 
 
 def _live_prompts(live: Measure) -> Measure:
@@ -263,23 +272,9 @@ def _participation(table: CountTable, rng: np.random.Generator, num_unscored: in
 
 
 def _rollout_share(groups: Groups, name: str, column_N: Bools | None, what: str) -> Measure:
-    """A share of rollouts, scored or not: a ratio of sums over prompts."""
+    """A share of rollouts, scored or not."""
     meaning = f"Share of the sampled rollouts {what}."
     if column_N is None:
         return Measure(name=f"{name} share", value=None, why_none=f"the rollouts have no column `{name}`", meaning=meaning)
-    rollouts_P = np.diff(groups.offsets_P1)
-    used_P = rollouts_P > 0
-    if not used_P.any():
-        return Measure(name=f"{name} share", value=None, num_left_out=groups.num_prompts, why_none="there are no rollouts", meaning=meaning)
-    shares_P = groups.count_P(column_N)[used_P] / rollouts_P[used_P]
-    interval = share_interval(shares_P, weights_T=rollouts_P[used_P])
-    return Measure(
-        name=f"{name} share",
-        value=float(np.count_nonzero(column_N)) / int(rollouts_P.sum()),
-        low=interval.low,
-        high=interval.high,
-        num_prompts=int(np.count_nonzero(used_P)),
-        num_left_out=int(np.count_nonzero(~used_P)),
-        num_unscored=0,
-        meaning=meaning,
-    )
+    every_N = np.ones(groups.num_rollouts, dtype=bool)
+    return share_of_rollouts(groups, column_N, every_N, name=f"{name} share", meaning=meaning, why_none="there are no rollouts", paper=OURS)

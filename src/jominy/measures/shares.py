@@ -7,6 +7,8 @@ Left out on purpose: shares of prompts or groups, which are means over prompts (
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from jominy.groups import Groups
@@ -32,24 +34,19 @@ def share_among(
     >>> share_among(groups, groups.correct_N, np.array([True, True, True, False]), name="", meaning="", why_none="").value
     0.6666666666666666
     """
-    base_N = among_N & groups.scored_N
+    measure = share_of_rollouts(groups, hit_N, among_N & groups.scored_N, name=name, meaning=meaning, why_none=why_none, paper=paper)
+    return replace(measure, num_unscored=groups.num_unscored)
+
+
+def share_of_rollouts(
+    groups: Groups, hit_N: Bools, base_N: Bools, *, name: str, meaning: str, why_none: str, paper: Paper | None = None
+) -> Measure:
+    """The same among any rollouts, scored or not."""
     base_P, hits_P = groups.count_P(base_N), groups.count_P(hit_N & base_N)
     used_P = base_P > 0
     num_used = int(np.count_nonzero(used_P))
-    left_out = groups.num_prompts - num_used
+    shell = Measure(name=name, value=None, num_prompts=num_used, num_left_out=groups.num_prompts - num_used, meaning=meaning, paper=paper)
     if num_used == 0:
-        return Measure(
-            name=name, value=None, num_left_out=left_out, num_unscored=groups.num_unscored, why_none=why_none, meaning=meaning, paper=paper
-        )
+        return replace(shell, why_none=why_none)
     interval = share_interval(hits_P[used_P] / base_P[used_P], weights_T=base_P[used_P])
-    return Measure(
-        name=name,
-        value=float(hits_P.sum() / base_P.sum()),
-        low=interval.low,
-        high=interval.high,
-        num_prompts=num_used,
-        num_left_out=left_out,
-        num_unscored=groups.num_unscored,
-        meaning=meaning,
-        paper=paper,
-    )
+    return replace(shell, value=float(hits_P.sum() / base_P.sum()), low=interval.low, high=interval.high)

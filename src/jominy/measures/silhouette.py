@@ -21,6 +21,9 @@ from jominy.groups import Block, Groups
 from jominy.records import Bools, Floats, Ints
 from jominy.stats import permuted_labels, z_score
 
+NULL_BINS = 20
+"""Bins of the histogram of permuted silhouettes, from -1 to 1."""
+
 CACHE_ELEMENTS = 1 << 16
 """Elements of a block: its dozen temporaries then stay in the processor's cache, which is worth a factor of two."""
 
@@ -73,6 +76,8 @@ class PermutedClarity:
     """[W] share of the permutations with S < 0."""
     z_W: Doubles
     """[W] (S - null mean) / null deviation; NaN where permuting changes nothing."""
+    null_counts_H: Doubles
+    """[H] permuted S in H equal bins from -1 to 1, each permutation counting 1 / permutations, so that they add up to W."""
 
 
 def silhouette_samples(values_n: Floats, right_n: Bools) -> Doubles:
@@ -269,12 +274,14 @@ def permuted_clarity(
     wanted_P = np.zeros(groups.num_prompts, dtype=bool)
     wanted_P[prompts_W] = True
     moments_3P = np.full((3, groups.num_prompts), np.nan)
+    counts_H = np.zeros(NULL_BINS)
     wanted = groups.only(keep_N & np.repeat(wanted_P, np.diff(groups.offsets_P1)))
     probability_K = _checked_probability(wanted)
     for block in wanted.blocks(max_elements=max(1, (CACHE_ELEMENTS << 2) // num_permutations)):
         values_Bn, right_Bn = sort_together(block.cut(probability_K).astype(np.float64), block.cut(wanted.correct_N))
         null_BR = _null_silhouettes(values_Bn - values_Bn[:, :1], right_Bn, num_permutations, rng)
         moments_3P[:, block.prompts_B] = null_BR.mean(axis=1), null_BR.std(axis=1, ddof=1), (null_BR < 0).mean(axis=1)
+        counts_H += np.histogram(null_BR, NULL_BINS, (-1.0, 1.0))[0] / num_permutations
     mean_W, deviation_W, negative_W = moments_3P[:, prompts_W]
     deviation_W[deviation_W < 1e-12] = 0.0
     observed_W = observed.silhouette_V[chosen_W]
@@ -285,6 +292,7 @@ def permuted_clarity(
         null_deviation_W=deviation_W,
         null_negative_W=negative_W,
         z_W=z_score(observed_W, mean_W, deviation_W),
+        null_counts_H=counts_H,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -142,10 +142,56 @@ def test_a_reward_that_pays_wrong_answers_says_fix():
     assert "false-pay" not in codes(diagnose(honest))
 
 
+def test_rewards_off_the_success_line_are_not_called_dead_or_solved():
+    rng = np.random.default_rng(0)
+    for rewards in (rng.uniform(0, 0.9, size=(400, 16)), rng.uniform(1, 10, size=(400, 16))):  # never right, always right
+        found = diagnose(Groups.of(rewards=rewards.tolist()))
+        assert found.verdict.value == "go"
+        assert "success-line" in codes(found)
+        assert not codes(found) & {"no-signal", "saturated", "few-live", "partial-credit"}
+        assert {fits(found)[name] for name in ("one_shot", "spurious_reward", "negative_only")} == {"risky"}
+        assert fits(found)["grpo"] == "recommended"
+
+
 def test_partial_credit_is_noticed():
     rng = np.random.default_rng(0)
-    found = diagnose(Groups.of(rewards=rng.uniform(0, 0.9, size=(40, 8)).tolist()))
-    assert "partial-credit" in codes(found)
+    rewards = rng.uniform(0, 0.9, size=(40, 8))
+    rewards[0, 0] = 1.0  # one right answer: the success line is real, and nearly all signal is below it
+    assert "partial-credit" in codes(diagnose(Groups.of(rewards=rewards.tolist())))
+
+
+def test_one_prompt_is_no_evidence():
+    found = diagnose(Groups.of(rewards=[[1, 0] * 8]))
+    assert found.verdict.value == "fix first"
+    assert "underpowered" in codes(found)
+    assert {fits(found)[name] for name in ("one_shot", "spurious_reward", "negative_only", "positive_only")} == {"risky"}
+
+
+def test_few_rollouts_can_show_strong_alignment_but_not_weak():
+    weak = diagnose(Groups.of(rewards=coins([0.5] * 30 + [0.0] * 370, num_rollouts=4)))
+    strong = diagnose(Groups.of(rewards=coins([0.9] * 200, num_rollouts=4)))
+    assert fits(weak)["one_shot"] == "risky"
+    assert "at least 16 rollouts" in next(a.would_change for a in weak.advice if a.recipe == "one_shot")
+    assert fits(strong)["one_shot"] == "fits"
+
+
+def test_every_finding_names_the_rule_that_fired():
+    for groups in (Groups.of(rewards=coins([0.5] * 64)), Groups.of(rewards=[[0] * 16] * 400), Groups.of(rewards=coins([0.1] * 20))):
+        found = diagnose(groups)
+        assert all(finding.rule for finding in found.findings)
+        assert any(character.isdigit() for character in found.verdict.rule)
+
+
+def test_an_unfinished_run_says_so(tmp_path):
+    from jominy.sampling import sample
+    from jominy.specs import SampleSpec
+
+    spec = SampleSpec(task="arithmetic", model="scripted", prompts=12, rollouts=8)
+    with pytest.raises(KeyboardInterrupt):
+        sample(spec, tmp_path, load_engine=lambda model, device: ScriptedEngine(stop_after=5), quiet=True)
+    found = diagnose_path(tmp_path, DiagnosisSpec())
+    assert next(f.title for f in found.findings if f.code == "partial-run") == "5 of 12 prompts were sampled"
+    assert "cost" in {skipped.code for skipped in found.skipped}
 
 
 @pytest.mark.parametrize(("shift", "code"), [(0.3, "clear"), (-0.3, "clarity-inverted")])
@@ -163,15 +209,17 @@ def test_guessing_is_told_from_knowing():
     choices = np.full(60, 2)
     guess = diagnose(with_columns(coins([0.5] * 60), num_choices_P=choices))
     know = diagnose(with_columns(coins([0.9] * 60), num_choices_P=choices))
-    assert "chance" in codes(guess)
+    few = diagnose(with_columns(coins([0.5] * 6), num_choices_P=np.full(6, 2)))
+    assert next(f.severity for f in guess.findings if f.code == "chance") in ("watch", "fix")
+    assert next(f.severity for f in few.findings if f.code == "chance") == "watch"
     assert "chance" not in codes(know)
 
 
 def test_checks_that_cannot_run_are_named():
     found = diagnose(Groups.of(rewards=coins([0.5] * 20)))
-    assert {skipped.code for skipped in found.skipped} == {"truncated", "repetitive", "chance", "clarity", "reward", "sampler-gap"}
+    assert {skipped.code for skipped in found.skipped} == {"truncated", "repetitive", "chance", "clarity", "reward", "sampler-gap", "cost"}
     assert all(skipped.missing for skipped in found.skipped)
-    assert {skipped.code for skipped in found.skipped} < set(CHECKS) | {"signal"}
+    assert {skipped.code for skipped in found.skipped} < set(CHECKS) | {"cost"}
 
 
 def test_every_number_has_an_interval_or_a_reason():
@@ -189,14 +237,14 @@ def test_a_run_folder_gives_cost_and_gap(tmp_path):
     from jominy.specs import SampleSpec
 
     spec = SampleSpec(task="arithmetic", model="scripted", prompts=12, rollouts=8)
-    sample(spec, tmp_path, load_engine=lambda model: ScriptedEngine(), quiet=True)
+    sample(spec, tmp_path, load_engine=lambda model, device: ScriptedEngine(), quiet=True)
     found = diagnose_path(tmp_path, DiagnosisSpec(steps=10, prompts_per_step=4))
     assert found.cost is not None
     assert found.cost.num_tokens == 10 * 4 * 8 * 3  # steps, prompts, rollouts, tokens of a scripted answer
     assert found.cost.num_live_prompts == pytest.approx(4.0)  # every group is mixed
     assert found.source["task"] == "arithmetic"
     written = json.loads((tmp_path / "diagnosis.json").read_text())
-    assert written == json.loads(json.dumps({"schema_version": 1, **asdict(found)}))
+    assert written == json.loads(json.dumps(found.to_json()))
 
 
 def test_the_same_rollouts_give_the_same_diagnosis():

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from jominy.findings import ALIGNMENT, CLARITY, Evidence, percent
-from jominy.records import Measure, Paper
+from jominy.evidence import ALIGNMENT_K, Evidence, percent
+from jominy.findings import ALIGNMENT, CLARITY
+from jominy.records import Paper
 from jominy.results import Advice, Fit
 from jominy.thresholds import Thresholds
 
@@ -22,20 +23,17 @@ TRICKS: tuple[str, ...] = ("one_shot", "spurious_reward", "positive_only", "nega
 Strength = Literal["strong", "weak", "undecided", "unknown"]
 
 
-def strength(alignment: Measure, limit: Thresholds) -> Strength:
-    """Which side of our thresholds the whole interval lies on.
+def strength(evidence: Evidence, limit: Thresholds) -> Strength:
+    """Which side of our thresholds the whole interval of pass@16 lies on.
 
-    >>> from jominy.thresholds import thresholds_with
-    >>> strength(Measure(name="pass@16", value=0.9, low=0.85, high=0.94), thresholds_with())
-    'strong'
+    With fewer than 16 rollouts a prompt, pass@k of a smaller k stands in: a lower bound, so it can show strong alignment and never weak.
     """
-    if alignment.value is None:
+    alignment = evidence.alignment
+    if evidence.off_the_line or alignment.value is None or alignment.low is None or alignment.high is None:
         return "unknown"
-    low = alignment.value if alignment.low is None else alignment.low
-    high = alignment.value if alignment.high is None else alignment.high
-    if low >= limit["strong_pass"].value:
+    if alignment.low >= limit["strong_pass"].value:
         return "strong"
-    return "weak" if high <= limit["weak_pass"].value else "undecided"
+    return "weak" if alignment.high <= limit["weak_pass"].value and evidence.alignment_k == ALIGNMENT_K else "undecided"
 
 
 def advise(evidence: Evidence, limit: Thresholds) -> tuple[Advice, ...]:
@@ -45,30 +43,35 @@ def advise(evidence: Evidence, limit: Thresholds) -> tuple[Advice, ...]:
 
 def _alignment(evidence: Evidence, limit: Thresholds) -> str:
     strong, weak = limit["strong_pass"].value, limit["weak_pass"].value
+    short = evidence.alignment_k < ALIGNMENT_K
     side = {
         "strong": f"strong alignment (at or above {strong:g}, our threshold)",
         "weak": f"weak alignment (at or below {weak:g}, our threshold)",
-        "undecided": f"undecided between our thresholds {weak:g} and {strong:g}",
-        "unknown": "unknown",
-    }[strength(evidence.alignment, limit)]
+        "undecided": f"undecided against our thresholds {weak:g} and {strong:g}" + (", which are for k = 16" if short else ""),
+        "unknown": "not enough to tell strong from weak alignment",
+    }[strength(evidence, limit)]
     return f"{evidence.alignment.name} is {percent(evidence.alignment)}: {side}"
 
 
 def _decided(evidence: Evidence, limit: Thresholds) -> str:
+    if evidence.off_the_line:
+        return "a --success line, or gold, that says which answers are right"
+    if evidence.alignment_k < ALIGNMENT_K:
+        return f"at least {ALIGNMENT_K} rollouts a prompt: the thresholds are for pass@{ALIGNMENT_K}"
     name, strong, weak = evidence.alignment.name, limit["strong_pass"].value, limit["weak_pass"].value
     return f"{name} surely at or above {strong:g}, or surely at or below {weak:g}; more prompts narrow it"
 
 
 def _no_signal(evidence: Evidence, limit: Thresholds) -> bool:
-    live = evidence.liveness.live
-    return live.high is not None and live.high < limit["live_stop"].value
+    share = evidence.liveness.gradient
+    return share.high is not None and share.high < limit["live_stop"].value
 
 
 def _dead(recipe: str, evidence: Evidence, limit: Thresholds, paper: Paper) -> Advice:
     return Advice(
         recipe=recipe,
         fit="futile",
-        because=f"live share {percent(evidence.liveness.live)}: next to no group carries a gradient (below "
+        because=f"gradient share {percent(evidence.liveness.gradient)}: next to no group carries a gradient (below "
         f"{limit['live_stop'].value:g}, our threshold)",
         would_change="prompts of which the model sometimes gets one right and one wrong",
         paper=paper,
@@ -77,7 +80,7 @@ def _dead(recipe: str, evidence: Evidence, limit: Thresholds, paper: Paper) -> A
 
 def advise_grpo(evidence: Evidence, limit: Thresholds) -> Advice:
     """The standard: group-relative advantages with the true reward."""
-    live = evidence.liveness.live
+    live = evidence.liveness.gradient
     if live.value is None:
         return Advice(recipe="grpo", fit="risky", because=live.why_none, would_change="enough scored rollouts a prompt", paper=ALIGNMENT)
     if _no_signal(evidence, limit):
@@ -87,9 +90,9 @@ def advise_grpo(evidence: Evidence, limit: Thresholds) -> Advice:
     return Advice(
         recipe="grpo",
         fit=fit,
-        because=f"live share {percent(live)} at G={evidence.group_size} against {limit['live_fix'].value:g} (our threshold); "
+        because=f"gradient share {percent(live)} at G={evidence.group_size} against {limit['live_fix'].value:g} (our threshold); "
         "in the paper the true reward worked for every model and task",
-        would_change="a live share surely above the threshold (recommended) or below it (risky): other prompts, a larger group",
+        would_change="a gradient share surely above the threshold (recommended) or below it (risky): other prompts, a larger group",
         paper=ALIGNMENT,
     )
 
@@ -128,7 +131,7 @@ def _trick(
 ) -> Advice:
     if _no_signal(evidence, limit) and recipe != "spurious_reward":
         return _dead(recipe, evidence, limit, paper)
-    side = strength(evidence.alignment, limit)
+    side = strength(evidence, limit)
     return Advice(
         recipe=recipe,
         fit=fits[side],
@@ -193,7 +196,7 @@ def advise_negative_only(evidence: Evidence, limit: Thresholds) -> Advice:
 
 def advise_warm_start(evidence: Evidence, limit: Thresholds) -> Advice:
     """SFT on solved examples before RL."""
-    side = strength(evidence.alignment, limit)
+    side = strength(evidence, limit)
     all_wrong = evidence.liveness.all_wrong
     dead = _no_signal(evidence, limit) and (all_wrong.value or 0.0) > 0.5
     fits: dict[Strength, Fit] = {"strong": "futile", "weak": "fits", "undecided": "risky", "unknown": "risky"}

@@ -6,7 +6,7 @@
 A training step computes a forward and a backward pass, the backward costing about two forwards (2001.08361, section 2.1); the scoring
 speed is that
 of a plain forward pass, measured on this machine. Left out: grading time beyond what was measured, evaluation, checkpoints.
-LIMIT: a rough figure; `train` reports the real one after its first step.
+LIMIT: an extrapolation without an interval; `train` reports the real one after its first step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jominy.findings import Evidence
+from jominy.evidence import Evidence
 from jominy.results import Cost
 
 FORWARDS_PER_UPDATE = 3.0
@@ -30,8 +30,8 @@ def cost_of(run: Mapping[str, Any], evidence: Evidence, num_steps: int, prompts_
         prompts_per_step: groups a step.
     """
     timing, again = run["timing"], run.get("rescoring")
-    live = evidence.liveness.live.value
-    if again is None or live is None or timing["sampling_s"] <= 0 or timing["num_groups"] == 0:
+    live = evidence.liveness.gradient
+    if again is None or live.value is None or timing["sampling_s"] <= 0 or timing["num_groups"] == 0:
         return None
     num_rollouts = num_steps * prompts_per_step * evidence.group_size
     response_tokens = timing["num_tokens"] / (timing["num_groups"] * run["spec"]["rollouts"])
@@ -48,7 +48,9 @@ def cost_of(run: Mapping[str, Any], evidence: Evidence, num_steps: int, prompts_
         hours=(sampling_s + update_s + grading_s) / 3600,
         sampling_tokens_per_s=sampling_speed,
         scoring_tokens_per_s=again["tokens_per_s"],
-        num_live_prompts=prompts_per_step * live,
+        num_live_prompts=prompts_per_step * live.value,
+        num_live_prompts_low=None if live.low is None else prompts_per_step * live.low,
+        num_live_prompts_high=None if live.high is None else prompts_per_step * live.high,
         assumption=f"responses of {response_tokens:.0f} tokens at the measured sampling speed, an update at the cost of "
         f"{FORWARDS_PER_UPDATE:g} forward passes "
         f"over prompt and response at the measured scoring speed, grading as measured: {sampling_s / 3600:.2f} h + "

@@ -2,38 +2,33 @@
 
     groups -> measures (estimates with intervals) -> findings (what they mean) -> verdict and advice (what to do)
 
-This file gathers the evidence and puts the parts together; the estimates are in `measures`, the rules in `findings` and `advice`.
+This file puts the parts together; the estimates are in `measures` and `evidence`, the rules in `findings` and `advice`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jominy.advice import advise
 from jominy.costing import cost_of
-from jominy.findings import Evidence, decide, run_checks
+from jominy.evidence import Evidence, gather
+from jominy.findings import decide, run_checks
 from jominy.groups import Groups
 from jominy.histograms import histograms_of
-from jominy.measures.clarity import Clarity, measure_clarity
-from jominy.measures.liveness import Liveness, measure_liveness
-from jominy.measures.passk import PassAtK, measure_passk
-from jominy.measures.shares import share_among
-from jominy.records import Measure, Paper
+from jominy.measures.clarity import Clarity
+from jominy.measures.liveness import Liveness
+from jominy.measures.passk import PassAtK
+from jominy.records import Measure, Skipped
 from jominy.results import Curve, Diagnosis, PromptSummary
 from jominy.specs import DiagnosisSpec
-from jominy.stats import share_interval
-from jominy.store import SCHEMA_VERSION, RunFolder, write_json
+from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of, read_rollouts
 from jominy.thresholds import thresholds_with
 
-ALIGNMENT_K = 16
 MAX_PROMPTS_LISTED = 2000
-OURS = Paper(arxiv="", title="our check")
 
 
 def diagnose_path(path: Path, spec: DiagnosisSpec, columns: Mapping[str, str] | None = None, out: Path | None = None) -> Diagnosis:
@@ -42,6 +37,11 @@ def diagnose_path(path: Path, spec: DiagnosisSpec, columns: Mapping[str, str] | 
     Raises:
         ValueError: what cannot be read, naming file, line or column (see `tables.read_rollouts`).
     """
+    spec.check()
+    if path.is_dir() and columns:
+        raise ValueError(f"{path} is a run folder, whose columns have their own names; --columns is for a file of yours")
+    if out is not None and path.is_file() and RunFolder(out).exists():
+        raise ValueError(f"{out} holds a run of its own, whose diagnosis this would replace; choose another --out")
     table = read_rollouts(path, columns)
     run = RunFolder(path).read_run() if path.is_dir() else None
     source = {"path": str(path), **({} if run is None else {**run["spec"], "created": run["created"], "policy": run["policy"]})}
@@ -51,7 +51,7 @@ def diagnose_path(path: Path, spec: DiagnosisSpec, columns: Mapping[str, str] | 
     diagnosis = diagnose(groups_of(table, spec.success), spec, source=source, run=run, first_failure=first_failure)
     folder = out if out is not None else path if path.is_dir() else None
     if folder is not None:
-        write_json(RunFolder(folder).diagnosis_file, {"schema_version": SCHEMA_VERSION, **asdict(diagnosis)})
+        write_json(RunFolder(folder).diagnosis_file, diagnosis.to_json())
     return diagnosis
 
 
@@ -81,6 +81,9 @@ def diagnose(
     limit = thresholds_with(spec.thresholds)
     evidence = gather(groups, spec, run)
     findings, skipped = run_checks(evidence, limit)
+    cost = None if run is None else cost_of(run, evidence, spec.steps, spec.prompts_per_step)
+    if cost is None:
+        skipped += (Skipped(code="cost", missing="a run that jominy sampled to its end on this machine, which gives the speeds"),)
     return Diagnosis(
         source={**(source or {}), "success": spec.success, "group_size": evidence.group_size},
         verdict=decide(findings, evidence),
@@ -96,98 +99,14 @@ def diagnose(
         histograms=histograms_of(groups, evidence.clarity),
         prompts=_prompts(groups, evidence.clarity),
         thresholds=tuple(limit.values()),
-        cost=None if run is None else cost_of(run, evidence, spec.steps, spec.prompts_per_step),
-    )
-
-
-def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None) -> Evidence:
-    """Every measure that a check may look at."""
-    rng = np.random.default_rng(spec.bootstrap_seed)
-    largest = int(groups.num_scored_P().max(initial=0))
-    group_size = spec.group_size or max(2, min(ALIGNMENT_K, largest))
-    passk = measure_passk(groups, group_size=group_size)
-    known_probability = groups.probability_N is not None and bool(np.isfinite(groups.probability_N).any())
-    return Evidence(
-        group_size=group_size,
-        passk=passk,
-        liveness=measure_liveness(groups, rng, group_size=group_size),
-        clarity=measure_clarity(groups, rng) if known_probability else None,
-        unscored=_unscored(groups),
-        pass_rate=_at(passk, 1),
-        alignment=_at(passk, ALIGNMENT_K),
-        right_when_cut=_right_when(groups, cut=True),
-        right_when_finished=_right_when(groups, cut=False),
-        false_pay=_false_pay(groups),
-        corrected=passk.corrected_curve[0] if passk.corrected_curve else None,
-        gap_nats=_gap(run),
-    )
-
-
-def _at(passk: PassAtK, k: int) -> Measure:
-    """pass@k, or at the largest smaller k that the rollouts allow."""
-    usable = [measure for k_of, measure in zip(passk.k_K, passk.curve, strict=True) if k_of <= k]
-    return usable[-1] if usable else Measure(name=f"pass@{k}", value=None, why_none="no prompt has a scored rollout")
-
-
-def _unscored(groups: Groups) -> Measure:
-    rollouts_P = np.diff(groups.offsets_P1)
-    missing_P = groups.count_P(~groups.scored_N)
-    used_P = rollouts_P > 0
-    interval = share_interval(missing_P[used_P] / rollouts_P[used_P], weights_T=rollouts_P[used_P])
-    return Measure(
-        name="unscored share",
-        value=groups.num_unscored / groups.num_rollouts,
-        low=interval.low,
-        high=interval.high,
-        num_prompts=int(used_P.sum()),
-        meaning="Share of the rollouts whose reward could not be computed.",
-        paper=OURS,
-    )
-
-
-def _right_when(groups: Groups, *, cut: bool) -> Measure:
-    which = "cut" if cut else "finished"
-    among_N = groups.scored_N & False if groups.truncated_N is None else groups.truncated_N == cut
-    return share_among(
-        groups,
-        groups.correct_N,
-        among_N,
-        name=f"right among {which}",
-        meaning=f"Share of right answers among those {'cut at the token limit' if cut else 'that ended by themselves'}.",
-        why_none=f"no scored rollout is known to be {which}",
-        paper=OURS,
-    )
-
-
-def _false_pay(groups: Groups) -> Measure | None:
-    if groups.paid_N is None:
-        return None
-    return share_among(
-        groups,
-        ~groups.correct_N,
-        groups.paid_N,
-        name="false pay share",
-        meaning="Share of wrong answers (by gold) among those that the reward pays in full.",
-        why_none="no rollout is paid in full",
-        paper=Paper(arxiv="2601.04954", title="Precision over Diversity", where="reward precision"),
-    )
-
-
-def _gap(run: Mapping[str, Any] | None) -> Measure:
-    again = None if run is None else run.get("rescoring")
-    meaning = "Largest difference between a token's log-probability when sampled and when scored again by a plain forward pass."
-    if again is None:
-        why = "rollouts sampled by jominy itself, which are scored again after sampling"
-        return Measure(name="sampler-scorer gap", value=None, unit="nats", why_none=why, meaning=meaning, paper=OURS)
-    counted = f"{meaning} The largest of {again['num_rollouts']} rollouts, so it has no interval."
-    return Measure(
-        name="sampler-scorer gap", value=again["max_gap_nats"], unit="nats", num_prompts=again["num_prompts"], meaning=counted, paper=OURS
+        cost=cost,
     )
 
 
 def _all_measures(evidence: Evidence) -> tuple[Measure, ...]:
     parts: list[object] = [evidence.pass_rate, evidence.alignment, *_measures_in(evidence.passk), *_measures_in(evidence.liveness)]
-    parts += [evidence.unscored, evidence.right_when_cut, evidence.right_when_finished, evidence.false_pay, evidence.gap_nats]
+    parts += [evidence.unscored, evidence.right_when_cut, evidence.right_when_finished, evidence.false_pay]
+    parts += [evidence.corrected, evidence.gap_nats, evidence.largest_gap_nats]
     parts += [] if evidence.clarity is None else _measures_in(evidence.clarity)
     unique = {part.name: part for part in parts if isinstance(part, Measure)}
     return tuple(unique.values())

@@ -2,17 +2,15 @@
 
 A check returns a `Finding` when it has something to say, `Skipped` when it cannot run, None when all is well.
 `CHECKS` is the list; adding a check is adding a function to it. The verdict follows from the most severe finding.
-Left out on purpose: which recipe fits (`advice`) and every estimate (`measures`).
+Left out on purpose: which recipe fits (`advice`), what the evidence is (`evidence`) and every estimate (`measures`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Literal
 
-from jominy.measures.clarity import Clarity
-from jominy.measures.liveness import Liveness
-from jominy.measures.passk import PassAtK
+from jominy.evidence import Evidence, percent
 from jominy.records import Finding, Measure, Paper, Severity, Skipped
 from jominy.results import Verdict
 from jominy.thresholds import Thresholds
@@ -25,46 +23,17 @@ PASS_AT_K = Paper(arxiv="2107.03374", title="Evaluating Large Language Models Tr
 
 SEVERITY_ORDER: tuple[Severity, ...] = ("stop", "fix", "watch", "good")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Every measure that a check may look at."""
-
-    group_size: int
-    """G of the planned run."""
-    passk: PassAtK
-    """The pass@k curve."""
-    liveness: Liveness
-    """Which groups carry a gradient."""
-    clarity: Clarity | None
-    """None when the rollouts have no log-probabilities."""
-    unscored: Measure
-    """Share of the rollouts without a reward."""
-    pass_rate: Measure
-    """Mean pass rate, pass@1."""
-    alignment: Measure
-    """pass@16, or pass@k at the largest k <= 16 that the rollouts allow."""
-    right_when_cut: Measure
-    """Share of right answers among those cut at the token limit."""
-    right_when_finished: Measure
-    """Share of right answers among the finished."""
-    false_pay: Measure | None
-    """Share of wrong answers among the paid ones; None when there is no gold."""
-    corrected: Measure | None
-    """Chance-corrected pass@1; None when no answer space is known."""
-    gap_nats: Measure
-    """Largest difference between the sampler's log-probabilities and the scorer's."""
-
-
 Check = Callable[[Evidence, Thresholds], Finding | Skipped | None]
 
 
-def percent(measure: Measure) -> str:
-    """A share with its interval for a title: `21 % [14, 30]`; `undefined` when it has no value."""
-    if measure.value is None:
-        return "undefined"
-    interval = "" if measure.low is None or measure.high is None else f" [{100 * measure.low:.0f}, {100 * measure.high:.0f}]"
-    return f"{100 * measure.value:.0f} %{interval}"
+def against(measure: Measure, sign: str, limit: Thresholds, name: str) -> str:
+    """The comparison that fired, for `Finding.rule`.
+
+    >>> from jominy.thresholds import thresholds_with
+    >>> against(Measure(name="live share", value=0.21), "<", thresholds_with(), "live_fix")
+    'live share 0.21 < live_fix 0.3'
+    """
+    return f"{measure.name} {measure.value:.3g} {sign} {name} {limit[name].value:g}"
 
 
 def check_unscored(evidence: Evidence, limit: Thresholds) -> Finding | None:
@@ -72,91 +41,116 @@ def check_unscored(evidence: Evidence, limit: Thresholds) -> Finding | None:
     share = evidence.unscored
     if share.value is None or share.value <= limit["unscored_fix"].value:
         return None
+    fatal = share.value > limit["unscored_stop"].value
     return Finding(
         code="unscored",
-        severity="stop" if share.value > limit["unscored_stop"].value else "fix",
+        severity="stop" if fatal else "fix",
         title=f"{percent(share)} of the rollouts could not be scored",
         evidence=(share,),
         prescription="Mend the reward: the first failure is shown below the findings. Unscored rollouts leave the baseline of their group "
         "and are wasted sampling; if they fail for a reason that depends on the answer, they bias what is learned.",
+        rule=against(share, ">", limit, "unscored_stop" if fatal else "unscored_fix"),
+        reference=PRECISION,
+    )
+
+
+def check_success_line(evidence: Evidence, limit: Thresholds) -> Finding | None:
+    """Do rewards differ, all on one side of the success threshold? Then right and wrong mean nothing here."""
+    if not evidence.off_the_line:
+        return None
+    side = "reaches" if evidence.reward_high < evidence.success else "stays below"
+    return Finding(
+        code="success-line",
+        severity="watch",
+        title=f"No reward {side} --success {evidence.success:g}: they lie between {evidence.reward_low:.3g} and {evidence.reward_high:.3g}",
+        evidence=(evidence.liveness.gradient,),
+        prescription="Say from which reward on an answer counts as right (--success), or add a gold column. Until then pass@k, clarity "
+        "and the advice on the tricks say nothing; the gradient share alone holds.",
+        rule=f"rewards [{evidence.reward_low:.3g}, {evidence.reward_high:.3g}] do not reach across success {evidence.success:g}",
         reference=PRECISION,
     )
 
 
 def check_signal(evidence: Evidence, limit: Thresholds) -> Finding | Skipped:
-    """Do groups hold right and wrong answers at all?"""
-    live, wrong, right = evidence.liveness.live, evidence.liveness.all_wrong, evidence.liveness.all_right
-    if live.value is None or right.value is None or wrong.value is None:
-        return Skipped(code="signal", missing=live.why_none)
-    found = (live, wrong, right, evidence.passk.at_group_size)
-    if live.high is not None and live.high < limit["live_stop"].value:
-        if right.value > wrong.value:
-            return _saturated(evidence, "stop", found)
-        return Finding(
-            code="no-signal",
-            severity="stop",
-            title=f"Only {percent(live)} of the groups would carry a gradient; {percent(wrong)} are all wrong",
-            evidence=found,
-            prescription="RL reinforces what the model sometimes does, and here it never does it. Teach it first: SFT on solved examples, "
-            "easier prompts, a few-shot or format prompt, or partial credit in the reward; then diagnose again.",
-            reference=ALIGNMENT,
-        )
-    if right.value > limit["saturated"].value:
-        return _saturated(evidence, "fix", found)
-    if live.value < limit["live_fix"].value:
-        return Finding(
-            code="few-live",
-            severity="fix",
-            title=f"Only {percent(live)} of the groups would carry a gradient at G={evidence.group_size}",
-            evidence=found,
-            prescription="Drop or replace the prompts that are all right or all wrong (the pass rates are on the page), use dynamic "
-            "sampling, "
-            "or a larger group: the live share over G is on the page. Otherwise most of the sampling is paid for nothing.",
-            reference=DAPO,
-        )
-    if live.low is not None and live.low >= limit["live_fix"].value:
-        return Finding(
-            code="live",
-            severity="good",
-            title=f"{percent(live)} of the groups would carry a gradient at G={evidence.group_size}",
-            evidence=found,
-            prescription="Nothing to do: right and wrong answers meet in enough groups.",
-            reference=ALIGNMENT,
-        )
+    """Do rewards differ within groups? Only these groups move the weights."""
+    share, wrong, right = evidence.liveness.gradient, evidence.liveness.all_wrong, evidence.liveness.all_right
+    if share.value is None or right.value is None or wrong.value is None:
+        return Skipped(code="signal", missing=share.why_none)
+    found = (share, wrong, right, evidence.passk.at_group_size)
+    surely_dead = share.high is not None and share.high < limit["live_stop"].value
+    if surely_dead or share.value < limit["live_fix"].value:
+        severity: Severity = "stop" if surely_dead else "fix"
+        rule = against(share, "<", limit, "live_stop" if surely_dead else "live_fix")
+        if right.value > limit["saturated"].value:
+            return _saturated(evidence, severity, found, f"{rule}; {against(right, '>', limit, 'saturated')}")
+        return _no_signal(evidence, found, rule) if surely_dead else _few_live(evidence, found, rule)
+    sure = share.low is not None and share.low >= limit["live_fix"].value
+    title = f"{percent(share)} of the groups would carry a gradient at G={evidence.group_size}"
     return Finding(
-        code="live-unsure",
-        severity="watch",
-        title=f"{percent(live)} of the groups would carry a gradient at G={evidence.group_size}, perhaps fewer than "
-        f"{100 * limit['live_fix'].value:g} %",
+        code="live" if sure else "live-unsure",
+        severity="good" if sure else "watch",
+        title=title if sure else f"{title}, perhaps fewer than {100 * limit['live_fix'].value:g} %",
         evidence=found,
-        prescription="Diagnose with more --prompts before you spend: the interval reaches below the threshold.",
+        prescription="Nothing to do: rewards differ in enough groups."
+        if sure
+        else "Diagnose with more --prompts before you spend: the interval reaches below the threshold.",
+        rule=against(share, ">=", limit, "live_fix"),
         reference=ALIGNMENT,
     )
 
 
-def _saturated(evidence: Evidence, severity: Severity, found: tuple[Measure, ...]) -> Finding:
+def _no_signal(evidence: Evidence, found: tuple[Measure, ...], rule: str) -> Finding:
+    return Finding(
+        code="no-signal",
+        severity="stop",
+        title=f"Only {percent(evidence.liveness.gradient)} of the groups would carry a gradient; "
+        f"{percent(evidence.liveness.all_wrong)} are all wrong",
+        evidence=found,
+        prescription="RL reinforces what the model sometimes does, and here it never does it. Teach it first: SFT on solved examples, "
+        "easier prompts, a few-shot or format prompt, or partial credit in the reward; then diagnose again.",
+        rule=rule,
+        reference=ALIGNMENT,
+    )
+
+
+def _few_live(evidence: Evidence, found: tuple[Measure, ...], rule: str) -> Finding:
+    return Finding(
+        code="few-live",
+        severity="fix",
+        title=f"Only {percent(evidence.liveness.gradient)} of the groups would carry a gradient at G={evidence.group_size}",
+        evidence=found,
+        prescription="Drop or replace the prompts that are all right or all wrong (the pass rates are on the page), use dynamic "
+        "sampling, or a larger group: the live share over G is on the page. Otherwise most of the sampling is paid for nothing.",
+        rule=rule,
+        reference=DAPO,
+    )
+
+
+def _saturated(evidence: Evidence, severity: Severity, found: tuple[Measure, ...], rule: str) -> Finding:
     return Finding(
         code="saturated",
         severity=severity,
         title=f"{percent(evidence.liveness.all_right)} of the groups are all right: little is left to learn",
         evidence=found,
         prescription="Take harder prompts, or a stricter reward. On these, RL can only sharpen what is already there.",
+        rule=rule,
         reference=DAPO,
     )
 
 
 def check_graded(evidence: Evidence, limit: Thresholds) -> Finding | None:
     """Rewards between wrong and right that separate rollouts where right and wrong do not."""
-    varied, live = evidence.liveness.varied, evidence.liveness.observed_live
-    if varied.value is None or live.value is None or varied.value - live.value < limit["truncated"].value:
+    share, live = evidence.liveness.gradient, evidence.liveness.live
+    if evidence.off_the_line or share.value is None or live.value is None or share.value - live.value < limit["graded"].value:
         return None
     return Finding(
         code="partial-credit",
         severity="watch",
-        title=f"Rewards differ in {percent(varied)} of the groups, right and wrong answers in {percent(live)}",
-        evidence=(varied, live),
+        title=f"Rewards differ in {percent(share)} of the groups, right and wrong answers in {percent(live)}",
+        evidence=(share, live),
         prescription="Partial credit carries most of the signal. Make sure that more of it means closer to right: RL will collect it "
         "either way.",
+        rule=f"{share.value:.3g} - {live.value:.3g} >= graded {limit['graded'].value:g}",
         reference=PRECISION,
     )
 
@@ -165,7 +159,7 @@ def check_truncated(evidence: Evidence, limit: Thresholds) -> Finding | Skipped 
     """Answers cut at the token limit, and whether that costs them."""
     share, cut, finished = evidence.liveness.truncated, evidence.right_when_cut, evidence.right_when_finished
     if share.value is None:
-        return Skipped(code="truncated", missing="column `stop` or `truncated`, or `max_tokens` runs sampled by jominy")
+        return Skipped(code="truncated", missing="how each answer ended (column `stop` or `truncated`)")
     if share.value <= limit["truncated"].value:
         return None
     harmful = (
@@ -186,6 +180,7 @@ def check_truncated(evidence: Evidence, limit: Thresholds) -> Finding | Skipped 
         if harmful
         else "Raise --max-tokens if training will allow more: being cut does not surely decide the reward here, but the numbers hold "
         "for this limit only.",
+        rule=against(share, ">", limit, "truncated") + ("; cut surely right less often" if harmful else ""),
         reference=DAPO,
     )
 
@@ -204,22 +199,47 @@ def check_repetitive(evidence: Evidence, limit: Thresholds) -> Finding | Skipped
         evidence=(share,),
         prescription="Read some of them on the page. Loops have high probability and low reward: check the chat template and the stop "
         "tokens first.",
+        rule=against(share, ">", limit, "repetitive"),
         reference=CLARITY,
     )
 
 
 def check_power(evidence: Evidence, limit: Thresholds) -> Finding | None:
-    """Is the sample large enough to say anything?"""
-    live = evidence.liveness.live
-    if live.value is None or (live.low is not None and live.high is not None and live.high - live.low <= limit["wide"].value):
+    """Is the sample large enough to say anything? Without a lower end above `live_stop`, not enough to say go."""
+    share = evidence.liveness.gradient
+    if share.value is None:
         return None
+    unsure = share.low is None or (share.low < limit["live_stop"].value <= (1.0 if share.high is None else share.high))
+    wide = share.low is None or share.high is None or share.high - share.low > limit["wide"].value
+    if not unsure and not wide:
+        return None
+    width = "no interval" if share.low is None or share.high is None else f"interval {share.high - share.low:.2g} wide"
     return Finding(
         code="underpowered",
-        severity="watch",
-        title=f"The live share is known only as {percent(live)} from {live.num_prompts} prompts",
-        evidence=(live,),
+        severity="fix" if unsure else "watch",
+        title=f"The gradient share is known only as {percent(share)} from {share.num_prompts} prompts",
+        evidence=(share,),
         prescription="Diagnose with more --prompts; prompts narrow the interval, more rollouts a prompt hardly do.",
+        rule=f"{width}; wide is {limit['wide'].value:g}, and the lower end must reach live_stop {limit['live_stop'].value:g}",
         reference=PASS_AT_K,
+    )
+
+
+def check_partial_run(evidence: Evidence, limit: Thresholds) -> Finding | None:
+    """Are there fewer prompts than were asked for?"""
+    asked = evidence.num_asked
+    present = evidence.unscored.num_prompts
+    if asked is None or present >= asked:
+        return None
+    return Finding(
+        code="partial-run",
+        severity="watch",
+        title=f"{present} of {asked} prompts were sampled",
+        evidence=(evidence.unscored,),
+        prescription="The run was stopped, or the task has no more prompts. If it was stopped, the same command goes on; until then the "
+        "numbers lean on the groups that finished first.",
+        rule=f"{present} groups < {asked} asked for",
+        reference=None,
     )
 
 
@@ -228,15 +248,19 @@ def check_chance(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | N
     corrected = evidence.corrected
     if corrected is None:
         return Skipped(code="chance", missing="the size of the answer space (column `num_choices`), for tasks where a guess can be right")
-    if corrected.value is None or corrected.low is None or corrected.low > 0:
+    if corrected.value is None or corrected.low is None or corrected.high is None or corrected.low > 0:
         return None
+    sure = corrected.high < limit["guess"].value
     return Finding(
         code="chance",
-        severity="fix",
-        title="Answers are no better than blind guesses, as far as can be seen",
+        severity="fix" if sure else "watch",
+        title=f"Chance-corrected pass@1 is {percent(corrected)}: " + ("no better than guessing" if sure else "not told from guessing yet"),
         evidence=(corrected, evidence.pass_rate),
         prescription="A right guess is paid like a right thought. Use a task with a larger answer space, or warm up until the model "
-        "beats chance.",
+        "beats chance."
+        if sure
+        else "Diagnose with more --prompts; if it stays there, a right guess is paid like a right thought.",
+        rule=f"lower end {corrected.low:.3g} <= 0" + (f", upper end {corrected.high:.3g} < guess {limit['guess'].value:g}" if sure else ""),
         reference=ALIGNMENT,
     )
 
@@ -249,28 +273,22 @@ def check_clarity(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | 
     auroc = clarity.auroc
     if auroc.value is None:
         return Skipped(code="clarity", missing=auroc.why_none)
-    found = (auroc, clarity.silhouette, clarity.coverage)
-    if auroc.high is not None and auroc.high < 0.5:
-        return Finding(
-            code="clarity-inverted",
-            severity="watch",
-            title=f"Wrong answers are likelier than right ones: AUROC {auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]",
-            evidence=found,
-            prescription="RL must first push down what the model is sure of. Look for loops and for answers cut short among the "
-            "likeliest wrong ones; "
-            "then weigh prompts by clarity.",
-            reference=CLARITY,
-        )
-    if auroc.low is not None and auroc.low > 0.5:
-        return Finding(
-            code="clear",
-            severity="good",
-            title=f"Right answers are likelier than wrong ones: AUROC {auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]",
-            evidence=found,
-            prescription="Nothing to do: the model's own probability points the right way.",
-            reference=CLARITY,
-        )
-    return None
+    if auroc.low is None or auroc.high is None or auroc.low <= 0.5 <= auroc.high:
+        return None
+    inverted = auroc.high < 0.5
+    return Finding(
+        code="clarity-inverted" if inverted else "clear",
+        severity="watch" if inverted else "good",
+        title=("Wrong answers are likelier than right ones" if inverted else "Right answers are likelier than wrong ones")
+        + f": AUROC {auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]",
+        evidence=(auroc, clarity.silhouette, clarity.excess, clarity.coverage),
+        prescription="RL must first push down what the model is sure of. Look for loops and for answers cut short among the likeliest "
+        "wrong ones; then weigh prompts by clarity."
+        if inverted
+        else "Nothing to do: the model's own probability points the right way.",
+        rule=f"the interval of AUROC lies {'below' if inverted else 'above'} 0.5",
+        reference=CLARITY,
+    )
 
 
 def check_reward(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | None:
@@ -287,8 +305,9 @@ def check_reward(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | N
         severity="fix",
         title=f"{percent(paid)} of the paid answers are wrong",
         evidence=(paid,),
-        prescription="RL will find what this reward wrongly accepts. Use a stricter check for the types that it misses, or drop them "
-        "from the data.",
+        prescription="RL will find what this reward wrongly accepts. Use a stricter check for the types that it misses, or drop them from "
+        "the data.",
+        rule=f"lower end {paid.low:.3g} > false_pay {limit['false_pay'].value:g}",
         reference=PRECISION,
     )
 
@@ -303,50 +322,62 @@ def check_gap(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | None
     return Finding(
         code="sampler-gap",
         severity="fix",
-        title=f"Sampler and scorer disagree by up to {gap.value:.3f} nats on a token",
-        evidence=(gap,),
+        title=f"Sampler and scorer disagree by {gap.value:.3f} nats a token on average",
+        evidence=(gap, evidence.largest_gap_nats),
         prescription="What is sampled is not what would be trained. Use one precision and one attention kernel for both, or correct by "
         "importance weights.",
+        rule=against(gap, ">", limit, "gap_nats"),
         reference=None,
     )
 
 
 CHECKS: dict[str, Check] = {
     "unscored": check_unscored,
+    "success-line": check_success_line,
     "signal": check_signal,
     "partial-credit": check_graded,
     "truncated": check_truncated,
     "repetitive": check_repetitive,
     "underpowered": check_power,
+    "partial-run": check_partial_run,
     "chance": check_chance,
     "clarity": check_clarity,
     "reward": check_reward,
     "sampler-gap": check_gap,
 }
+MEANINGLESS_OFF_THE_LINE = ("chance", "clarity")
+"""Checks that speak of right and wrong only; off the success line they are skipped."""
 
 
 def run_checks(evidence: Evidence, limit: Thresholds) -> tuple[tuple[Finding, ...], tuple[Skipped, ...]]:
     """All checks; findings most severe first, in the order of `CHECKS` within a severity."""
-    results = [check(evidence, limit) for check in CHECKS.values()]
+    results: list[Finding | Skipped | None] = []
+    for code, check in CHECKS.items():
+        if evidence.off_the_line and code in MEANINGLESS_OFF_THE_LINE:
+            results.append(Skipped(code=code, missing="rewards on both sides of --success, which says what is right"))
+        else:
+            results.append(check(evidence, limit))
     findings = sorted((r for r in results if isinstance(r, Finding)), key=lambda finding: SEVERITY_ORDER.index(finding.severity))
     return tuple(findings), tuple(r for r in results if isinstance(r, Skipped))
 
 
 def decide(findings: tuple[Finding, ...], evidence: Evidence) -> Verdict:
-    """The verdict: `stop` when a finding says stop, else `fix first` when one says fix, else `go`; never `go` without a live share."""
-    by_severity = {severity: [finding for finding in findings if finding.severity == severity] for severity in SEVERITY_ORDER}
-    for severity, value in (("stop", "stop"), ("fix", "fix first")):
-        if deciding := by_severity[severity]:  # type: ignore[index]
-            codes = ", ".join(finding.code for finding in deciding)
-            return Verdict(value=value, rule=f"a finding of severity {severity}: {codes}", headline=deciding[0].title + ".")  # type: ignore[arg-type]
-    live = evidence.liveness.live
-    if live.value is None:
+    """The verdict: `stop` when a finding says stop, else `fix first` when one says fix, else `go`; never `go` without a gradient share."""
+    answers: dict[Severity, Literal["stop", "fix first"]] = {"stop": "stop", "fix": "fix first"}
+    for severity, value in answers.items():
+        if deciding := [finding for finding in findings if finding.severity == severity]:
+            rule = "; ".join(f"{finding.code}: {finding.rule}" for finding in deciding)
+            return Verdict(value=value, rule=rule, headline=deciding[0].title + ".")
+    share = evidence.liveness.gradient
+    if share.value is None:
         return Verdict(
-            value="fix first", rule="the live share is undefined", headline=f"Nothing can be said about signal: {live.why_none}."
+            value="fix first", rule="the gradient share is undefined", headline=f"Nothing can be said about signal: {share.why_none}."
         )
+    reach = f"pass@1 is {percent(evidence.pass_rate)}, {evidence.alignment.name} is {percent(evidence.alignment)}"
+    good = "; ".join(f"{finding.code}: {finding.rule}" for finding in findings if finding.code in ("live", "live-unsure"))
     return Verdict(
         value="go",
-        rule="no finding of severity stop or fix",
-        headline=f"RL has something to work with: {percent(live)} of the groups would carry a gradient, "
-        f"pass@1 is {percent(evidence.pass_rate)}, {evidence.alignment.name} is {percent(evidence.alignment)}.",
+        rule=f"no finding says stop or fix; {good}",
+        headline=f"RL has something to work with: {percent(share)} of the groups would carry a gradient, "
+        + ("what counts as right is not known." if evidence.off_the_line else f"{reach}."),
     )

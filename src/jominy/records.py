@@ -229,6 +229,8 @@ class Finding:
     """The measures that decided it."""
     prescription: str
     """What to do, concretely."""
+    rule: str = ""
+    """The comparison that fired, with numbers: `gradient share 0.21 < live_fix 0.3`."""
     reference: Paper | None = None
     """Why this matters."""
 

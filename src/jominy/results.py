@@ -7,10 +7,13 @@ Left out on purpose: what a single estimate or finding is; those are `records`, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from jominy.records import Finding, Measure, Paper, Skipped
+
+SCHEMA_VERSION = 1
+"""Of `diagnosis.json`."""
 
 Fit = Literal["recommended", "fits", "risky", "futile"]
 
@@ -148,10 +151,14 @@ class Cost:
     """Measured while sampling for this diagnosis."""
     scoring_tokens_per_s: float
     """Measured by re-scoring some of the rollouts."""
+    assumption: str
+    """How the hours follow from the speeds, in words; hours and tokens are an extrapolation and have no interval."""
     num_live_prompts: float
     """Of the prompts of a step, how many are expected to carry a gradient."""
-    assumption: str
-    """How the hours follow from the speeds, in words."""
+    num_live_prompts_low: float | None = None
+    """Lower end of its 95 % interval."""
+    num_live_prompts_high: float | None = None
+    """Upper end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,3 +198,7 @@ class Diagnosis:
     """Ours, as they were set."""
     cost: Cost | None
     """None when nothing was timed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of `diagnosis.json`."""
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}

@@ -14,29 +14,21 @@ from jominy.results import Threshold
 Thresholds = Mapping[str, Threshold]
 
 DEFAULTS: tuple[Threshold, ...] = (
-    Threshold(
-        name="live_stop", value=0.02, meaning="stop when the upper end of the live share is below this: next to no group carries a gradient"
-    ),
-    Threshold(name="live_fix", value=0.3, meaning="fix first when the live share is below this: most of the sampling would be wasted"),
-    Threshold(name="saturated", value=0.7, meaning="fix first when the all-right share is above this: little is left to learn"),
+    Threshold(name="live_stop", value=0.02, meaning="stop when the gradient share is surely below this; no go until it is surely above"),
+    Threshold(name="live_fix", value=0.3, meaning="fix first when the gradient share is below this: most sampling would be wasted"),
+    Threshold(name="saturated", value=0.7, meaning="above this all-right share, too few live groups mean that little is left to learn"),
     Threshold(name="unscored_stop", value=0.5, meaning="stop when more than this share of the rollouts has no reward"),
     Threshold(name="unscored_fix", value=0.05, meaning="fix first when more than this share of the rollouts has no reward"),
+    Threshold(name="graded", value=0.3, meaning="partial credit carries the signal when the gradient share exceeds the live share by this"),
     Threshold(name="truncated", value=0.3, meaning="speak up when more than this share of the rollouts is cut at the token limit"),
-    Threshold(
-        name="truncated_harm",
-        value=0.5,
-        meaning="being cut does harm when cut answers are right less than this times as often as finished ones",
-    ),
+    Threshold(name="truncated_harm", value=0.5, meaning="a cut does harm when cut answers are right less than this times as often"),
     Threshold(name="repetitive", value=0.2, meaning="speak up when more than this share of the rollouts repeats itself"),
-    Threshold(name="wide", value=0.3, meaning="the live share is known too badly when its 95 % interval is wider than this"),
+    Threshold(name="wide", value=0.3, meaning="the gradient share is known badly when its 95 % interval is wider than this"),
+    Threshold(name="guess", value=0.1, meaning="fix first when the chance-corrected pass@1 is surely below this"),
     Threshold(name="false_pay", value=0.05, meaning="fix first when surely more than this share of the paid rollouts is wrong by gold"),
-    Threshold(name="gap_nats", value=0.05, meaning="fix first when sampler and scorer disagree by more than this on one token"),
+    Threshold(name="gap_nats", value=0.05, meaning="fix first when sampler and scorer disagree by more than this on a token, on average"),
     Threshold(name="strong_pass", value=0.8, meaning="pass@16 surely at or above this is strong alignment"),
-    Threshold(
-        name="weak_pass",
-        value=0.4,
-        meaning="pass@16 surely at or below this is weak alignment; between the two, or when the interval reaches across, it is undecided",
-    ),
+    Threshold(name="weak_pass", value=0.4, meaning="pass@16 surely at or below this is weak alignment; else it is undecided"),
     Threshold(name="coverage", value=0.3, meaning="clarity can weigh prompts when at least this share of them has right and wrong answers"),
 )
 

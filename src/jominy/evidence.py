@@ -1,0 +1,185 @@
+"""The evidence of a diagnosis: every measure that a check or a piece of advice may look at, gathered once.
+
+Left out on purpose: what the measures mean (`findings`, `advice`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from jominy.groups import Groups
+from jominy.measures.clarity import Clarity, measure_clarity
+from jominy.measures.liveness import Liveness, measure_liveness
+from jominy.measures.passk import PassAtK, measure_passk
+from jominy.measures.shares import share_among, share_of_rollouts
+from jominy.records import Measure, Paper
+from jominy.specs import DiagnosisSpec
+from jominy.stats import mean_interval
+
+ALIGNMENT_K = 16
+OURS = Paper(arxiv="", title="our check")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Every measure that a check may look at.
+
+    Example: gather(groups, DiagnosisSpec(), None).liveness.gradient
+    """
+
+    group_size: int
+    """G of the planned run."""
+    alignment_k: int
+    """The k of `alignment`: 16, or fewer when there are not as many rollouts."""
+    success: float
+    """From which reward on an answer is right, where no gold says so."""
+    reward_low: float
+    """Smallest scored reward; 0 when nothing is scored."""
+    reward_high: float
+    """Largest scored reward."""
+    has_gold: bool
+    """Whether gold, not the reward, says what is right."""
+    num_asked: int | None
+    """Prompts that the run was asked to sample; None for a foreign log."""
+    passk: PassAtK
+    """The pass@k curve."""
+    liveness: Liveness
+    """Which groups carry a gradient."""
+    clarity: Clarity | None
+    """None when the rollouts have no log-probabilities."""
+    unscored: Measure
+    """Share of the rollouts without a reward."""
+    pass_rate: Measure
+    """Mean pass rate, pass@1."""
+    alignment: Measure
+    """pass@k at `alignment_k`."""
+    right_when_cut: Measure
+    """Share of right answers among those cut at the token limit."""
+    right_when_finished: Measure
+    """Share of right answers among the finished."""
+    false_pay: Measure | None
+    """Share of wrong answers among the paid ones; None when there is no gold."""
+    corrected: Measure | None
+    """Chance-corrected pass@1; None when no answer space is known."""
+    gap_nats: Measure
+    """Mean absolute difference between the sampler's log-probabilities and the scorer's, a token."""
+    largest_gap_nats: Measure
+    """The largest of these differences."""
+
+    @property
+    def off_the_line(self) -> bool:
+        """Whether rewards differ but all lie on one side of `success`, so that right and wrong mean nothing."""
+        return not self.has_gold and self.reward_low < self.reward_high and not self.reward_low < self.success <= self.reward_high
+
+
+def percent(measure: Measure) -> str:
+    """A share with its interval for a title: `21 % [14, 30]`; `undefined` when it has no value.
+
+    >>> percent(Measure(name="live share", value=0.213, low=0.14, high=0.3))
+    '21 % [14, 30]'
+    """
+    if measure.value is None:
+        return "undefined"
+    interval = "" if measure.low is None or measure.high is None else f" [{100 * measure.low:.0f}, {100 * measure.high:.0f}]"
+    return f"{100 * measure.value:.0f} %{interval}"
+
+
+def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None) -> Evidence:
+    """Every measure that a check may look at."""
+    rng = np.random.default_rng(spec.bootstrap_seed)
+    largest = int(groups.num_scored_P().max(initial=0))
+    scored = groups.rewards_N[groups.scored_N]
+    group_size = spec.group_size or max(2, min(ALIGNMENT_K, largest))
+    passk = measure_passk(groups, group_size=group_size)
+    known_probability = groups.probability_N is not None and bool(np.isfinite(groups.probability_N).any())
+    return Evidence(
+        group_size=group_size,
+        alignment_k=max((k for k in passk.k_K if k <= ALIGNMENT_K), default=ALIGNMENT_K),
+        success=spec.success,
+        reward_low=float(scored.min()) if len(scored) else 0.0,
+        reward_high=float(scored.max()) if len(scored) else 0.0,
+        has_gold=groups.paid_N is not None,
+        num_asked=None if run is None else run["spec"].get("prompts"),
+        passk=passk,
+        liveness=measure_liveness(groups, rng, group_size=group_size),
+        clarity=measure_clarity(groups, rng) if known_probability else None,
+        unscored=_unscored(groups),
+        pass_rate=_at(passk, 1),
+        alignment=_at(passk, ALIGNMENT_K),
+        right_when_cut=_right_when(groups, cut=True),
+        right_when_finished=_right_when(groups, cut=False),
+        false_pay=_false_pay(groups),
+        corrected=passk.corrected_curve[0] if passk.corrected_curve else None,
+        gap_nats=_gap(run),
+        largest_gap_nats=_largest_gap(run),
+    )
+
+
+def _at(passk: PassAtK, k: int) -> Measure:
+    """pass@k, or at the largest smaller k that the rollouts allow."""
+    usable = [measure for k_of, measure in zip(passk.k_K, passk.curve, strict=True) if k_of <= k]
+    return usable[-1] if usable else Measure(name=f"pass@{k}", value=None, why_none="no prompt has a scored rollout")
+
+
+def _unscored(groups: Groups) -> Measure:
+    return share_of_rollouts(
+        groups,
+        ~groups.scored_N,
+        np.ones(groups.num_rollouts, dtype=bool),
+        name="unscored share",
+        meaning="Share of the rollouts whose reward could not be computed.",
+        why_none="there are no rollouts",
+        paper=OURS,
+    )
+
+
+def _right_when(groups: Groups, *, cut: bool) -> Measure:
+    which = "cut" if cut else "finished"
+    among_N = groups.scored_N & False if groups.truncated_N is None else groups.truncated_N == cut
+    return share_among(
+        groups,
+        groups.correct_N,
+        among_N,
+        name=f"right among {which}",
+        meaning=f"Share of right answers among those {'cut at the token limit' if cut else 'that ended by themselves'}.",
+        why_none=f"no scored rollout is known to be {which}",
+        paper=OURS,
+    )
+
+
+def _false_pay(groups: Groups) -> Measure | None:
+    if groups.paid_N is None:
+        return None
+    return share_among(
+        groups,
+        ~groups.correct_N,
+        groups.paid_N,
+        name="false pay share",
+        meaning="Share of wrong answers (by gold) among those that the reward pays in full.",
+        why_none="no rollout is paid in full",
+        paper=Paper(arxiv="2601.04954", title="Precision over Diversity", where="reward precision"),
+    )
+
+
+def _gap(run: Mapping[str, Any] | None) -> Measure:
+    again = None if run is None else run.get("rescoring")
+    meaning = "Mean absolute difference between a token's log-probability when sampled and when scored again by a plain forward pass."
+    shell = Measure(name="sampler-scorer gap", value=None, unit="nats", meaning=meaning, paper=OURS)
+    if again is None:
+        return replace(shell, why_none="rollouts sampled by jominy itself, which are scored again after sampling")
+    gaps_P = np.array(again["mean_gap_nats_by_prompt"])
+    interval = mean_interval(gaps_P, bounds=(0.0, np.inf))
+    return replace(shell, value=float(gaps_P.mean()), low=interval.low, high=interval.high, num_prompts=len(gaps_P))
+
+
+def _largest_gap(run: Mapping[str, Any] | None) -> Measure:
+    again = None if run is None else run.get("rescoring")
+    shell = Measure(name="largest sampler-scorer gap", value=None, unit="nats", paper=OURS)
+    if again is None:
+        return replace(shell, meaning="Largest such difference.", why_none="rollouts sampled by jominy itself")
+    counted = f"The largest such difference in {again['num_rollouts']} rollouts; it grows with their number, so it has no interval."
+    return replace(shell, value=again["max_gap_nats"], num_prompts=again["num_prompts"], meaning=counted)

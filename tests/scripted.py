@@ -22,6 +22,10 @@ class ScriptedEngine:
         self.logp_of_scorer = logp_of_scorer
         self.prompts_asked: list[str] = []
 
+    @property
+    def device(self) -> str:
+        return "nowhere"
+
     def sample(
         self, prompts: Sequence[Prompt], num_rollouts: int, sampling: Sampling, seed: int, on_progress: OnProgress | None = None
     ) -> Iterator[list[Rollout]]:

@@ -51,7 +51,7 @@ def test_diagnose_prints_json_that_is_the_diagnosis(mixed, tmp_path, capsys):
     assert main(["diagnose", str(mixed), "--columns", "reward=score", "--json", "--out", str(out)]) == 0
     printed = json.loads(capsys.readouterr().out)
     written = json.loads((out / "diagnosis.json").read_text())
-    assert written == {"schema_version": 1, **printed}
+    assert written == printed
     assert printed["verdict"]["value"] == "go"
     assert (out / "report.html").is_file()
 
@@ -76,6 +76,10 @@ def test_fail_on_gives_an_exit_code(solved, mixed, capsys):
         (["diagnose", "{log}", "--columns", "reward"], "is no pair"),
         (["diagnose", "{log}", "--columns", "reward=score", "--thresholds", "nope=1"], "no threshold 'nope'"),
         (["diagnose", "{log}", "--columns", "reward=score", "--thresholds", "live_fix=much"], "'much' is no number"),
+        (["diagnose", "{log}", "--model", "foo"], "leave out --model"),
+        (["diagnose", "--task", "arithmetic", "--group-size", "64"], "needs --rollouts of at least 64"),
+        (["diagnose", "--task", "arithmetic", "--thresholds", "nope=1"], "no threshold 'nope'"),
+        (["diagnose", "{log}", "--columns", "reward=score", "--steps", "0"], "--steps must be at least 1"),
         (["diagnose", "--task", "arithmetik", "--out", "{out}"], "arithmetic"),
         (["report", "{out}"], "diagnosis.json does not exist"),
         (["check", "arithmetik"], "arithmetic"),

@@ -15,7 +15,7 @@ SPEC = SampleSpec(task="arithmetic:digits=1,operators=+", model="scripted", prom
 
 
 def run(out: Path, engine: ScriptedEngine, spec: SampleSpec = SPEC, *, overwrite: bool = False) -> RunFolder:
-    return sample(spec, out, load_engine=lambda model: engine, overwrite=overwrite, quiet=True)
+    return sample(spec, out, load_engine=lambda model, device: engine, overwrite=overwrite, quiet=True)
 
 
 def test_a_run_holds_graded_rollouts_and_says_what_was_run(tmp_path):
@@ -32,10 +32,12 @@ def test_a_run_holds_graded_rollouts_and_says_what_was_run(tmp_path):
     assert record["environment"]["versions"]["jominy"]
 
 
-def test_the_gap_between_sampler_and_scorer_is_the_largest_one(tmp_path):
-    # Wrong answers: sampled at 3 * LOGP, scored at 1.5 * LOGP, off by 1.5 * |LOGP|. Right ones: off by half of |LOGP|.
+def test_the_gap_between_sampler_and_scorer_is_averaged_by_prompt_and_its_largest_kept(tmp_path):
+    # Wrong answers: sampled at 3 * LOGP, scored at 1.5 * LOGP, off by 1.5 * |LOGP|. Right ones: off by half of |LOGP|. Half are right.
     folder = run(tmp_path / "run", ScriptedEngine(logp_of_scorer=1.5 * LOGP))
-    assert folder.read_run()["rescoring"]["max_gap_nats"] == pytest.approx(1.5 * abs(LOGP))
+    again = folder.read_run()["rescoring"]
+    assert again["max_gap_nats"] == pytest.approx(1.5 * abs(LOGP))
+    assert again["mean_gap_nats_by_prompt"] == pytest.approx([abs(LOGP)] * 4)
 
 
 def test_an_interrupted_run_is_readable_and_goes_on(tmp_path):
@@ -67,6 +69,42 @@ def test_another_run_is_refused_unless_told_to_replace(tmp_path):
     with pytest.raises(ValueError, match=r"holds another run \(prompts was 6, now 2\).*--overwrite"):
         run(tmp_path / "run", ScriptedEngine(), other)
     assert run(tmp_path / "run", ScriptedEngine(), other, overwrite=True).rollouts().num_rows == 8
+
+
+def test_a_model_that_cannot_be_loaded_leaves_nothing_behind(tmp_path):
+    def fail(model: str, device: str) -> ScriptedEngine:
+        raise ValueError(f"no model {model!r}")
+
+    with pytest.raises(ValueError, match="no model"):
+        sample(SPEC, tmp_path / "run", load_engine=fail, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_edited_reward_file_is_another_run(tmp_path):
+    (tmp_path / "mine.py").write_text("def pay(prompt, text):\n    return 1.0\n")
+    spec = SampleSpec(task=SPEC.task, model="scripted", prompts=2, rollouts=4, reward=f"{tmp_path / 'mine.py'}:pay")
+    run(tmp_path / "run", ScriptedEngine(), spec)
+    (tmp_path / "mine.py").write_text("def pay(prompt, text):\n    return 0.0\n")
+    with pytest.raises(ValueError, match="holds another run \\(sources was"):
+        run(tmp_path / "run", ScriptedEngine(), spec)
+
+
+def test_a_gold_that_crashes_is_counted_and_shown(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from jominy.tasks.loading import load_task\n"
+        "def crash(prompt, text):\n"
+        "    raise RuntimeError('no truth today')\n"
+        "def task():\n"
+        "    return replace(load_task('arithmetic'), name='mine', reward=crash)\n"
+        "def pay(prompt, text):\n"
+        "    return 1.0\n"
+    )
+    mine = tmp_path / "mine.py"
+    spec = SampleSpec(task=f"{mine}:task", model="scripted", prompts=2, rollouts=4, reward=f"{mine}:pay")
+    grading = run(tmp_path / "run", ScriptedEngine(), spec).read_run()["grading"]
+    assert grading["gold_unscored"] == 8
+    assert "no truth today" in grading["first_failure"]
 
 
 def test_a_reward_of_ones_own_pays_and_the_task_keeps_the_gold(tmp_path):

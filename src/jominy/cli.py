@@ -5,10 +5,11 @@ Every verb is imported when it is called, so that `jominy --help` answers at onc
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -74,19 +75,27 @@ class Diagnose:
         from jominy.diagnosis import diagnose_path
         from jominy.printing import print_diagnosis
         from jominy.reporting import report
+        from jominy.thresholds import thresholds_with
 
         path, out = self.path, self.out
+        thresholds = {name: number_in(value) for name, value in pairs_in(self.thresholds).items()}
+        reading, columns = replace(self.reading, thresholds=thresholds), pairs_in(self.columns)
+        thresholds_with(thresholds)
         if path is None:
             from jominy.sampling import sample
 
+            reading.check(self.sampling.rollouts)
+            if columns:
+                raise ValueError("--columns is for a file of yours; what jominy samples has names of its own")
             out = out or Path("runs") / f"{self.sampling.model}-{self.sampling.task}".replace("/", "_").replace(":", "_")
             path = sample(self.sampling, out, overwrite=self.overwrite, quiet=self.quiet or self.json).path
-        reading = replace(self.reading, thresholds={name: number_in(value) for name, value in pairs_in(self.thresholds).items()})
-        diagnosis = diagnose_path(path, reading, pairs_in(self.columns), out)
+        elif self.sampling != SampleSpec():
+            raise ValueError(f"{path} is read as it is; leave out --model, --task and the other sampling options, or leave out the path")
+        diagnosis = diagnose_path(path, reading, columns, out)
         folder = out or (path if path.is_dir() else None)
         page = None if folder is None else report(folder)
         if self.json:
-            print(json.dumps(asdict(diagnosis), ensure_ascii=False, allow_nan=False))
+            print(json.dumps(diagnosis.to_json(), ensure_ascii=False, allow_nan=False))
         else:
             print_diagnosis(diagnosis, page)
         worst = {"never": (), "fix": ("fix first", "stop"), "stop": ("stop",)}[self.fail_on]
@@ -210,7 +219,8 @@ def guarded(action: Callable[[], int]) -> int:
         print(f"jominy: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
     except OSError as error:
-        print(f"jominy: {error}; what was finished before is kept, run the same command again to go on", file=sys.stderr)
+        kept = "; what was finished is kept: make room and run the same command again to go on" if error.errno == errno.ENOSPC else ""
+        print(f"jominy: {error}{kept}", file=sys.stderr)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print("jominy: interrupted; what was finished is kept, run the same command again to go on", file=sys.stderr)

@@ -8,6 +8,7 @@ Left out on purpose: numbers about the rollouts (`diagnosis`) and how tokens are
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,14 +33,18 @@ RESCORED_OF_A_GROUP = 16
 PACKAGES = ("jominy", "numpy", "pyarrow", "torch", "transformers")
 
 
-LoadEngine = Callable[[str], Engine]
+LoadEngine = Callable[[str, str], Engine]
+"""(model, device) -> engine."""
 
 
-def load_local_engine(model: str) -> Engine:
+def load_local_engine(model: str, device: str) -> Engine:
     """The engine of this machine, with the model loaded; ValueError when the extra or the model is missing."""
+    from jominy.engines.extras import require_local_extra
+
+    require_local_extra(model)
     from jominy.engines.local import LocalEngine
 
-    return LocalEngine.load(model)
+    return LocalEngine.load(model, device)
 
 
 def sample(
@@ -52,10 +57,12 @@ def sample(
 ) -> RunFolder:
     """Draw and grade `spec.prompts` groups into the run folder `out`, going on where an earlier call stopped.
 
+    The folder is made once the model is there, so that a mistyped name leaves nothing behind.
+
     Args:
         spec: what to draw.
         out: the run folder; made when absent.
-        load_engine: called with `spec.model` only when something is left to draw.
+        load_engine: called with `spec.model` and `spec.device` only when something is left to draw.
         overwrite: replace a folder that holds another run.
         quiet: no progress bar.
 
@@ -66,18 +73,18 @@ def sample(
     spec.check()
     task, reward, gold = load_task_and_rewards(spec)
     folder = RunFolder(out)
-    run = _open(folder, spec, overwrite)
+    run = None if overwrite else _run_to_continue(folder, spec)
     prompts = task.prompts(spec.prompts, spec.seed)
     if not prompts:
         raise ValueError(f"task {spec.task!r} gave no prompts")
-    if not run["timing"]["num_groups"]:
-        folder.write_prompts(prompts)
-    rest = _unfinished(folder, prompts, spec.rollouts)
-    if not rest and run["status"] == "finished":
+    rest = prompts if run is None else _unfinished(folder, prompts, spec.rollouts)
+    if run is not None and not rest and run["status"] == "finished":
         return folder
-    with stage(f"loading {spec.model} (the first time it is converted, which takes longer)", quiet=quiet):
-        engine = load_engine(spec.model)
-    run["policy"] = engine.name
+    with stage(f"loading {spec.model}", quiet=quiet):
+        engine = load_engine(spec.model, spec.device)
+    if run is None:
+        run = _start(folder, spec, engine)
+        folder.write_prompts(prompts)
     with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
         try:
             _draw(engine, spec, folder, run, rest, reward, gold, advance)
@@ -85,7 +92,7 @@ def sample(
             folder.write_run({**run, "status": "interrupted"})
             raise
     with stage("scoring some rollouts again by a plain forward pass", quiet=quiet):
-        run["rescoring"] = rescore(engine, folder.read_prompts(), folder)
+        run["rescoring"] = rescore(engine, prompts, folder)
     folder.write_run({**run, "status": "finished"})
     return folder
 
@@ -102,26 +109,42 @@ def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, RewardFunction, Rewar
     return task, override, None if task.reward is override else task.reward
 
 
-def _open(folder: RunFolder, spec: SampleSpec, overwrite: bool) -> dict[str, Any]:
-    if folder.exists() and not overwrite:
-        run = folder.read_run()
-        different = [name for name, value in asdict(spec).items() if run.get("spec", {}).get(name) != value]
-        if different:
-            changes = ", ".join(f"{name} was {run.get('spec', {}).get(name)!r}, now {getattr(spec, name)!r}" for name in different)
-            raise ValueError(f"{folder.path} holds another run ({changes}). Choose another --out, or replace it with --overwrite")
-        return run
+def _run_to_continue(folder: RunFolder, spec: SampleSpec) -> dict[str, Any] | None:
+    """The run in the folder when it is this very run; None when there is none; ValueError when it is another."""
+    if not folder.exists():
+        return None
+    run = folder.read_run()
+    wanted = {**asdict(spec), "sources": sources_of(spec)}
+    there = {**run["spec"], "sources": run.get("sources", {})}
+    different = [name for name, value in wanted.items() if there.get(name) != value]
+    if different:
+        changes = ", ".join(f"{name} was {there.get(name)!r}, now {wanted[name]!r}" for name in different)
+        raise ValueError(f"{folder.path} holds another run ({changes}). Choose another --out, or replace it with --overwrite")
+    return run
+
+
+def _start(folder: RunFolder, spec: SampleSpec, engine: Engine) -> dict[str, Any]:
     folder.clear()
     run = {
         "status": "running",
         "spec": asdict(spec),
+        "sources": sources_of(spec),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "environment": environment(),
-        "policy": None,
+        "policy": engine.name,
+        "device": engine.device,
         "timing": {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0},
-        "grading": {"unscored": {}, "first_failure": ""},
+        "grading": {"unscored": {}, "gold_unscored": 0, "first_failure": ""},
     }
     folder.write_run(run)
     return run
+
+
+def sources_of(spec: SampleSpec) -> dict[str, str]:
+    """Content hashes of the files that task and reward come from, so that an edited file is another run."""
+    named = [word for text in (spec.task, spec.reward or "") for word in (text, *text.replace(",", ":").split(":"))]
+    files = [Path(word) for word in dict.fromkeys(named) if word and Path(word).is_file()]
+    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
 
 
 def environment() -> dict[str, Any]:
@@ -167,10 +190,10 @@ def _draw(
                 timing["num_tokens"] += sum(len(rollout.token_ids) for rollout in group)
                 timing["num_groups"] += 1
                 if time.monotonic() - last_flush > FLUSH_EVERY_S:
-                    _flush(folder, run, waiting, by_id, grader)
+                    _flush(folder, run, waiting, by_id, grader, gold_grader)
                     last_flush = time.monotonic()
         finally:
-            _flush(folder, run, waiting, by_id, grader)
+            _flush(folder, run, waiting, by_id, grader, gold_grader)
 
 
 def _gold_grader(gold: RewardFunction | None, timeout_s: float) -> Any:
@@ -199,15 +222,25 @@ def _grade(group: list[Rollout], prompts: dict[str, Prompt], grader: Grader, gol
     ]
 
 
-def _flush(folder: RunFolder, run: dict[str, Any], waiting: list[Rollout], prompts: dict[str, Prompt], grader: Grader) -> None:
+def _flush(
+    folder: RunFolder,
+    run: dict[str, Any],
+    waiting: list[Rollout],
+    prompts: dict[str, Prompt],
+    grader: Grader,
+    gold_grader: Grader | None,
+) -> None:
+    """Write what is waiting, then what it says about the graders."""
     if not waiting:
         return
     folder.append_rollouts(waiting, prompts)
+    grading = run["grading"]
     for rollout in waiting:
         if rollout.reward is not None and rollout.reward.value is None:
-            unscored = run["grading"]["unscored"]
-            unscored[rollout.reward.note] = unscored.get(rollout.reward.note, 0) + 1
-    run["grading"]["first_failure"] = run["grading"]["first_failure"] or grader.first_traceback
+            grading["unscored"][rollout.reward.note] = grading["unscored"].get(rollout.reward.note, 0) + 1
+        grading["gold_unscored"] += int(gold_grader is not None and rollout.gold is None)
+    failures = [grader.first_traceback] + ([] if gold_grader is None else [gold_grader.first_traceback])
+    grading["first_failure"] = grading["first_failure"] or next(filter(None, failures), "")
     waiting.clear()
     folder.write_run(run)
 
@@ -217,7 +250,8 @@ def rescore(engine: Engine, prompts: Sequence[Prompt], folder: RunFolder) -> dic
 
     Returns:
         `num_prompts`, `num_rollouts`, `num_tokens` (prompt and completion), `seconds`, `tokens_per_s`, and `max_gap_nats`, the largest
-        difference between the sampler's log-probability at temperature 1 and the scorer's; None without rollouts.
+        absolute difference between the sampler's log-probability at temperature 1 and the scorer's, and
+        `mean_gap_nats_by_prompt`, its mean over the tokens of each prompt; None without rollouts.
     """
     table = folder.rollouts(["prompt_id", "index", "token_ids", "logprobs_t1"])
     num_groups = min(RESCORED_GROUPS, len(prompts))
@@ -232,7 +266,8 @@ def rescore(engine: Engine, prompts: Sequence[Prompt], folder: RunFolder) -> dic
     started = time.monotonic()
     scored = engine.logprobs(rows)
     seconds = time.monotonic() - started
-    gap = max(float(np.abs(np.asarray(again) - np.array(row["logprobs_t1"])).max()) for again, row in zip(scored, kept, strict=True))
+    gaps = [np.abs(np.asarray(again) - np.array(row["logprobs_t1"])) for again, row in zip(scored, kept, strict=True)]
+    of_prompt = {key: [gap for gap, row in zip(gaps, kept, strict=True) if row["prompt_id"] == key] for key in encoded}
     num_tokens = sum(len(row.prompt_ids) + len(row.completion_ids) for row in rows)
     return {
         "num_prompts": len(encoded),
@@ -240,5 +275,6 @@ def rescore(engine: Engine, prompts: Sequence[Prompt], folder: RunFolder) -> dic
         "num_tokens": num_tokens,
         "seconds": seconds,
         "tokens_per_s": num_tokens / max(seconds, 1e-9),
-        "max_gap_nats": gap,
+        "max_gap_nats": float(np.concatenate(gaps).max()),
+        "mean_gap_nats_by_prompt": [float(np.concatenate(parts).mean()) for parts in of_prompt.values()],
     }

@@ -37,7 +37,9 @@ class SampleSpec:
     reward_timeout: float = 5.0
     """Seconds a reward may take for one response before it counts as unscored."""
     target_column: Annotated[str | None, arg(metavar="NAME")] = None
-    """Column that holds the target when the task is a file; default `answer`, `target`, `ground_truth` or `solution`."""
+    """Column that holds the target when the task is a file; default: the first of the usual names, `target`, `answer` and so on."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda or cuda:N."""
 
     def check(self) -> None:
         """Raises ValueError naming the first field that cannot be."""
@@ -67,3 +69,13 @@ class DiagnosisSpec:
     """Optimiser steps of the planned training, for the cost."""
     prompts_per_step: int = 32
     """Prompts a step of the planned training, for the cost."""
+
+    def check(self, num_rollouts: int | None = None) -> None:
+        """Raises ValueError naming the first field that cannot be; `num_rollouts` a prompt, when they are still to be sampled."""
+        if self.group_size is not None and self.group_size < 2:
+            raise ValueError(f"--group-size must be at least 2, for a group compares its rollouts; got {self.group_size}")
+        if self.group_size is not None and num_rollouts is not None and self.group_size > num_rollouts:
+            raise ValueError(f"--group-size {self.group_size} needs --rollouts of at least {self.group_size}; got {num_rollouts}")
+        for name in ("steps", "prompts_per_step"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")

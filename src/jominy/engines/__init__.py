@@ -19,6 +19,11 @@ class Engine(Protocol):
         """Model and revision, as recorded in `Rollout.policy`."""
         ...
 
+    @property
+    def device(self) -> str:
+        """Where and how it computes, e.g. `cpu, float32, 2 threads`, as recorded in run.json."""
+        ...
+
     def sample(
         self, prompts: Sequence[Prompt], num_rollouts: int, sampling: Sampling, seed: int, on_progress: OnProgress | None = None
     ) -> Iterator[list[Rollout]]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from jominy.engines import OnProgress, models
 from jominy.engines.decoding import Drawing, Loop, stop_token_ids
 from jominy.engines.memory import MAX_ROWS, MAX_ROWS_GPU, budget_bytes, rows_that_fit
@@ -65,6 +67,13 @@ class LocalEngine:
             stop_ids=stop_token_ids(model, tokenizer),
             memory_gib=memory_gib,
         )
+
+    @property
+    def device(self) -> str:
+        """Where and how it computes, e.g. `cpu, float32, 2 threads`."""
+        where, precision = self.network.device, str(self.model.dtype).removeprefix("torch.")
+        threads = f", {torch.get_num_threads()} threads" if where.type == "cpu" else f", {torch.cuda.get_device_name(where)}"
+        return f"{where}, {precision}{threads}"
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The prompt's tokens: its chat template with the assistant's turn opened; without a template the contents one after the other."""

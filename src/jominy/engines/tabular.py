@@ -240,6 +240,11 @@ class TabularEngine:
         self.logits_QCV = np.array(logits_QCV, dtype=np.float64)
         self.words = tuple(str(token) for token in range(tree.vocabulary_size)) if words is None else tuple(words)
 
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return "numpy, float64"
+
     def encode(self, prompt: Prompt) -> list[int]:
         """The number of the prompt's table: `prompt.info["table"]`, or 0."""
         table = int(prompt.info.get("table", 0))

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from jominy.formatting import number
 from jominy.reporting import page_of, report
 from jominy.reporting.figures import draw_curve, draw_histogram
-from jominy.reporting.formatting import number
 from jominy.reporting.reading import choose, outcome, read_rows, rollout_of, thin
 from jominy.store import RunFolder, read_json, write_json
 from tests.page_fixture import make_diagnosis, make_prompts, make_rollouts, write_folder
@@ -99,7 +99,7 @@ def test_every_measure_finding_and_threshold_is_on_the_page(diagnosis: dict[str,
     for measure in diagnosis["measures"]:
         assert f'<th scope="row">{measure["name"]}' in html
     for text in (
-        "[0.509, 0.807]",
+        "[50.9, 80.7]",
         "[−0.049, 0.008]",
         "undefined: the task has no finite answer space",
         "1,556,480",
@@ -116,7 +116,7 @@ def test_every_measure_finding_and_threshold_is_on_the_page(diagnosis: dict[str,
 
 def test_hostile_text_adds_no_element_and_cannot_close_the_data_block(hostile_folder: Path) -> None:
     html = (hostile_folder / "report.html").read_text(encoding="utf-8")
-    record, run = read_json(hostile_folder / "diagnosis.json"), read_json(hostile_folder / "run.json")
+    record, run = read_json(hostile_folder / "diagnosis.json"), RunFolder(hostile_folder).read_run()
     rows = read_rows(RunFolder(hostile_folder), 600)
     tame = json.loads(json.dumps([record, rows, run]).replace(json.dumps(HOSTILE)[1:-1], "tame"))
     assert Elements(html).seen == Elements(page_of(*tame)).seen
@@ -257,7 +257,7 @@ def test_numbers_read_alike() -> None:
     shown = [
         number(v, u) for v, u in ((0.5, "share"), (32.0, "prompts"), (32.5, "prompts"), (1e-5, "share"), (-3.0, "z"), (7, ""), (1.5e6, ""))
     ]
-    assert shown == ["0.500", "32", "32.5", "1e-05", "−3.000", "7", "1,500,000"]
+    assert shown == ["50.0", "32", "32.5", "0.0", "−3.000", "7", "1,500,000"]
 
 
 # ---- plots

@@ -1,4 +1,4 @@
-"""How numbers, intervals, names and addresses read on the page: pure text, the same everywhere.
+"""How numbers, intervals, names and addresses read, in the terminal and on the page: pure text, the same everywhere.
 
 Left out on purpose: escaping, which belongs to the template, and rounding of anything that is stored.
 """
@@ -16,13 +16,15 @@ WHOLE_UNITS = ("prompts", "rollouts", "tokens", "groups", "steps", "answers", "c
 
 
 def number(value: float | None, unit: str = "") -> str:
-    """A number as the page prints it: three decimals below ten, whole above a thousand, counts whole.
+    """A number without its unit: shares in per cent, else three decimals below ten, whole above a thousand, counts whole.
 
-    >>> number(0.51234), number(32.0, "prompts"), number(-12345.6), number(None)
-    ('0.512', '32', '−12,346', '–')
+    >>> number(0.51234), number(0.51234, "share"), number(32.0, "prompts"), number(-12345.6), number(None)
+    ('0.512', '51.2', '32', '−12,346', '–')
     """
     if value is None:
         return "–"
+    if unit == "share":
+        return f"{100 * value:.1f}"
     size = abs(value)
     if isinstance(value, int) or size >= 1000 or (unit in WHOLE_UNITS and size == int(size)):
         text = f"{value:,.0f}"
@@ -31,6 +33,24 @@ def number(value: float | None, unit: str = "") -> str:
     else:
         text = f"{value:.3f}" if size < 10 else f"{value:.1f}"
     return text.replace("-", "−") if value < 0 else text
+
+
+def unit_sign(unit: str) -> str:
+    """The unit as it stands behind a number: shares are in per cent.
+
+    >>> unit_sign("share"), unit_sign("nats")
+    ('%', 'nats')
+    """
+    return "%" if unit == "share" else unit
+
+
+def hours(value: float) -> str:
+    """A duration, in minutes below an hour.
+
+    >>> hours(3.68), hours(0.25)
+    ('3.7 h', '15 min')
+    """
+    return f"{value:.1f} h" if value >= 1 else f"{60 * value:.0f} min"
 
 
 def brief(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from jominy.records import Finding, Measure
+from jominy.formatting import hours, interval, number
+from jominy.records import Finding
 from jominy.results import Advice, Cost, Diagnosis
 from jominy.store import RunFolder
 
@@ -24,12 +26,14 @@ SHOWN = (
     "pass@1",
     "pass@4",
     "pass@16",
+    "gradient share at G={G}",
     "live share at G={G}",
     "all-right share at G={G}",
     "all-wrong share at G={G}",
     "effective number of live prompts",
     "silhouette",
     "rectified silhouette",
+    "silhouette above permuted labels",
     "AUROC",
     "truncated share",
     "repetitive share",
@@ -38,28 +42,6 @@ SHOWN = (
     "sampler-scorer gap",
 )
 """Measures of the terminal's table, G the planned group size; the page and diagnosis.json hold all."""
-
-
-def number(value: float | None, unit: str) -> str:
-    """A value in its unit, short: shares in per cent.
-
-    >>> number(0.2134, "share")
-    '21.3 %'
-    """
-    if value is None:
-        return "-"
-    if unit == "share":
-        return f"{100 * value:.1f} %"
-    return f"{value:.3g}"
-
-
-def interval(measure: Measure) -> str:
-    """The 95 % interval."""
-    if measure.low is None or measure.high is None:
-        return "no interval"
-    if measure.unit == "share":
-        return f"[{100 * measure.low:.1f}, {100 * measure.high:.1f}]"
-    return f"[{measure.low:.3g}, {measure.high:.3g}]"
 
 
 def print_diagnosis(diagnosis: Diagnosis, page: Path | None, console: Console | None = None) -> None:
@@ -114,8 +96,8 @@ def _measure_table(diagnosis: Diagnosis) -> Table:
         if measure.value is not None:
             table.add_row(
                 measure.name,
-                number(measure.value, measure.unit),
-                interval(measure),
+                f"{number(measure.value, measure.unit)} {'%' if measure.unit == 'share' else ''}",
+                interval(asdict(measure)),
                 f"{measure.num_prompts:,}" if measure.num_prompts else "",
                 f"{measure.num_left_out:,}" if measure.num_left_out else "",
             )
@@ -134,11 +116,14 @@ def _advice_table(advice: tuple[Advice, ...]) -> Table:
 
 
 def _print_cost(console: Console, cost: Cost) -> None:
+    live = f"{cost.num_live_prompts:.1f}"
+    if cost.num_live_prompts_low is not None and cost.num_live_prompts_high is not None:
+        live += f" [{cost.num_live_prompts_low:.1f}, {cost.num_live_prompts_high:.1f}]"
     console.print(
         f"[bold]Cost here:[/] {cost.num_steps} steps of {cost.prompts_per_step} prompts x {cost.rollouts_per_prompt} rollouts: "
-        f"about {cost.hours:.1f} h and {cost.num_tokens:,.0f} sampled tokens; {cost.num_live_prompts:.1f} prompts a step carry a gradient."
+        f"about {hours(cost.hours)} and {cost.num_tokens:,.0f} sampled tokens; {escape(live)} prompts a step carry a gradient."
     )
-    console.print(f"[dim]{escape(cost.assumption)}[/]")
+    console.print(f"[dim]Extrapolated, without an interval: {escape(cost.assumption)}[/]")
 
 
 def print_sampled(folder: RunFolder, console: Console | None = None) -> None:

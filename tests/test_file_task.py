@@ -70,6 +70,14 @@ def test_conversations_and_nested_targets_as_verl_has_them(tmp_path):
     assert make(csv).prompts(1, 0)[0].messages == prompt.messages
 
 
+def test_a_byte_order_mark_and_long_cells_are_read(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\n\n{"prompt": "b"}\n')
+    assert list(read_rows(tmp_path / "a.jsonl")) == [("line 1", {"prompt": "a"}), ("line 3", {"prompt": "b"})]
+    (tmp_path / "a.csv").write_text("prompt,text\na," + "x" * 200_000 + "\n")  # the csv module alone stops at 131,072
+    ((where, row),) = read_rows(tmp_path / "a.csv")
+    assert (where, len(row["text"])) == ("line 2", 200_000)
+
+
 def test_columns_chosen_and_answers_brought_along(tmp_path):
     path = write_jsonl(tmp_path / "a.jsonl", [{"question": "?", "truth": {"value": 7.0}, "answer": "no", "gold_answer": "#### 7"}])
     (prompt,) = make(path, target_column="truth.value").prompts(1, 0)
@@ -112,6 +120,10 @@ def test_parquet_values_that_json_lacks_become_text(tmp_path):
         ("a.jsonl", b'{"prompt": "a", "answer": "1"}\n{"answer": "1"}\n', r"a\.jsonl, line 2: a prompt is text or a list"),
         ("a.jsonl", b'{"prompt": " ", "answer": "1"}\n', r"a\.jsonl, line 1: the prompt is empty"),
         ("a.jsonl", b'{"prompt": [{"role": "bot", "content": "x"}], "answer": "1"}\n', r"line 1: a message is .*'bot'"),
+        ("a.jsonl", b'{"prompt": "a", "answer": "1"}\n{}\n', r"a\.jsonl, line 2: a prompt is text or a list"),
+        ("a.jsonl", b'{"prompt": ' + b"[" * 100_000, r"a\.jsonl, line 1: nested too deeply"),
+        ("a.jsonl", b'{"prompt": ' + b"1" * 5000 + b"}", r"a\.jsonl, line 1: cannot be read .*digits"),
+        ("a.csv", b"prompt,prompt,answer\na,b,1\n", r"a\.csv, line 1: the column 'prompt' is there more than once"),
         ("a.csv", b"", r"a\.csv is empty"),
         ("a.csv", b"prompt,answer\n", r"a\.csv is empty"),
         ("a.csv", b"prompt,answer\na,1\nb\n", r"a\.csv, line 3: not as many fields as the 2 columns prompt, answer"),
@@ -121,7 +133,7 @@ def test_parquet_values_that_json_lacks_become_text(tmp_path):
         ("a.csv", b'prompt,answer\n"[{""role"": ",1\n', r"a\.csv, line 2: the prompt starts like a list of messages"),
         ("a.parquet", b"", r"a\.parquet: not a whole Parquet file"),
         ("a.parquet", b'{"prompt": "a"}\n', r"a\.parquet: not a whole Parquet file"),
-        ("a.txt", b"x", r"ends in \.jsonl, \.parquet, \.csv"),
+        ("a.txt", b"x", r"a\.txt: cannot read `\.txt` files; give \.jsonl, \.parquet, \.csv"),
     ],
 )
 def test_a_wrong_file_is_named_with_its_line(tmp_path, name, content, message):

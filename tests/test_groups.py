@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,3 +99,22 @@ def test_columns_that_do_not_fit_are_named() -> None:
         Groups(offsets_P1=np.array([0, 3, 2, 3]), rewards_N=np.zeros(3), scored_N=np.ones(3, bool), correct_N=np.zeros(3, bool))
     with pytest.raises(ValueError, match="probability_N has 2"):
         Groups.of(rewards=[[1.0, 0.0, 0.0]], probability=[[0.5, 0.5]])
+
+
+def test_only_keeps_every_column_in_step() -> None:
+    every = np.array([True, True, False, True])
+    whole = Groups(
+        offsets_P1=np.array([0, 2, 4]),
+        rewards_N=np.arange(4.0),
+        scored_N=every,
+        correct_N=every,
+        paid_N=every,
+        probability_N=np.arange(4.0),
+        truncated_N=every,
+        num_tokens_N=np.arange(4),
+        repetitive_N=every,
+    )
+    kept = whole.only(every)
+    for field in fields(Groups):
+        if field.name.endswith("_N"):
+            assert getattr(kept, field.name).tolist() == getattr(whole, field.name)[every].tolist(), field.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +54,28 @@ def test_rollouts_and_prompts_come_back(tmp_path):
     assert json.loads(first["reward_parts"]) == {"a": 0.5}
     assert (first["reward"], first["answer"], first["gold"], first["temperature"]) == (1.0, "5", 1.0, 0.7)
     assert (second["reward"], second["note"], second["index"]) == (None, "timed out", 1)
-    assert {file.name for file in (tmp_path / "run" / "rollouts").iterdir()} == {"part-00000.parquet", "part-00001.parquet"}
+    names = sorted(file.name for file in (tmp_path / "run" / "rollouts").iterdir())
+    assert [re.sub("-[0-9a-f]{8}.parquet", "", name) for name in names] == ["part-00000", "part-00001"]
+    assert folder.num_choices() == {"p1": 2}
+
+
+def test_two_processes_that_pick_the_same_number_keep_both_parts(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    monkeypatch.setattr(RunFolder, "parts", lambda self: [])  # both looked before either wrote
+    folder.append_rollouts([rollout(0)], {"p1": PROMPT})
+    folder.append_rollouts([rollout(1)], {"p1": PROMPT})
+    monkeypatch.undo()
+    assert len(folder.parts()) == 2
+    assert sorted(folder.rollouts(["index"])["index"].to_pylist()) == [0, 1]
+
+
+def test_parts_are_in_the_order_of_their_numbers_old_names_included(tmp_path):
+    (tmp_path / "rollouts").mkdir()
+    names = ["part-99999-ffffffff.parquet", "part-100000-00000000.parquet", "part-00002.parquet", "part-00010-aaaaaaaa.parquet"]
+    for name in [*names, "part-foreign.parquet"]:
+        (tmp_path / "rollouts" / name).touch()
+    found = [file.name for file in RunFolder(tmp_path).parts()]
+    assert found == ["part-foreign.parquet", names[2], names[3], names[0], names[1]]
 
 
 def test_clear_removes_the_run_and_nothing_else(tmp_path):
@@ -84,7 +106,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
 def test_a_half_written_part_is_never_read(tmp_path):
     folder = RunFolder(tmp_path)
     folder.append_rollouts([rollout(0)], {"p1": PROMPT})
-    whole = (tmp_path / "rollouts" / "part-00000.parquet").read_bytes()
+    whole = folder.parts()[0].read_bytes()
     (tmp_path / "rollouts" / ".part-00001.parquet.99.tmp").write_bytes(whole[: len(whole) // 2])  # what a kill leaves
     assert folder.rollouts().num_rows == 1
 
@@ -123,3 +145,36 @@ def test_json_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"value": float("nan")})
     assert not (tmp_path / "x.json").exists()
+
+
+def test_a_minimal_run_of_another_tool_gets_defaults(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_run({"status": "finished", "timing": {"num_tokens": 7}, "mine": [1]})
+    run = folder.read_run()
+    assert run["timing"] == {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 7, "num_groups": 0}
+    assert run["grading"] == {"unscored": {}, "first_failure": ""}
+    assert (run["spec"], run["created"], run["policy"], run["rescoring"], run["mine"]) == ({}, "", None, None, [1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "has no `status`, expected text"),
+        ({"status": 3}, "`status` is int '3', expected text"),
+        ({"status": "x", "spec": []}, r"`spec` is list '\[\]', expected an object"),
+        ({"status": "x", "spec": {"rollouts": "8"}}, "`spec.rollouts` is str '8', expected a whole number"),
+        ({"status": "x", "spec": {"rollouts": 0}}, "`spec.rollouts` is 0, expected the rollouts of each prompt"),
+        ({"status": "x", "created": None}, "`created` is NoneType 'None', expected text"),
+        ({"status": "x", "policy": 1}, "`policy` is int '1', expected text or null"),
+        ({"status": "x", "timing": {"sampling_s": "fast"}}, "`timing.sampling_s` is str 'fast', expected a number"),
+        ({"status": "x", "timing": {"num_groups": True}}, "`timing.num_groups` is bool 'True', expected a number"),
+        ({"status": "x", "timing": {"num_groups": 3}}, "has no `spec.rollouts`"),
+        ({"status": "x", "grading": {"first_failure": None}}, "`grading.first_failure` is NoneType"),
+        ({"status": "x", "rescoring": {"num_prompts": 1}}, "has no `rescoring.num_rollouts`"),
+    ],
+)
+def test_a_wrong_run_file_is_named_with_its_field(tmp_path, fields, message):
+    folder = RunFolder(tmp_path)
+    folder.write_run(fields)
+    with pytest.raises(ValueError, match=rf"run\.json.*{message}"):
+        folder.read_run()

@@ -12,6 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
+
 from jominy.advice import advise
 from jominy.costing import cost_of
 from jominy.evidence import Evidence, gather
@@ -47,8 +49,9 @@ def diagnose_path(path: Path, spec: DiagnosisSpec, columns: Mapping[str, str] | 
     source = {"path": str(path), **({} if run is None else {**run["spec"], "created": run["created"], "policy": run["policy"]})}
     first_failure = "" if run is None else run["grading"]["first_failure"]
     if not first_failure and "note" in table.column_names:
-        first_failure = next((note for note in table["note"].to_pylist() if note), "")
-    diagnosis = diagnose(groups_of(table, spec.success), spec, source=source, run=run, first_failure=first_failure)
+        notes = pc.drop_null(table["note"])
+        first_failure = next((note for note in notes.filter(pc.not_equal(notes, "")).slice(0, 1).to_pylist()), "")
+    diagnosis = diagnose(groups_of(table, spec.success, path=path), spec, source=source, run=run, first_failure=first_failure)
     folder = out if out is not None else path if path.is_dir() else None
     if folder is not None:
         write_json(RunFolder(folder).diagnosis_file, diagnosis.to_json())

@@ -45,7 +45,7 @@ def check_unscored(evidence: Evidence, limit: Thresholds) -> Finding | None:
     return Finding(
         code="unscored",
         severity="stop" if fatal else "fix",
-        title=f"{percent(share)} of the rollouts could not be scored",
+        title=f"{percent(share)} of the rollouts have no reward" + (" or no gold" if evidence.has_gold else ""),
         evidence=(share,),
         prescription="Mend the reward: the first failure is shown below the findings. Unscored rollouts leave the baseline of their group "
         "and are wasted sampling; if they fail for a reason that depends on the answer, they bias what is learned.",

@@ -32,7 +32,7 @@ class Groups:
     rewards_N: Floats
     """[N] rewards; the value where `scored_N` is False is meaningless."""
     scored_N: Bools
-    """[N] whether the reward could be computed."""
+    """[N] whether the reward could be computed, and the gold too where the log has one."""
     correct_N: Bools
     """[N] whether the response is right (gold where known, else reward at or above the success threshold); False where unscored."""
     paid_N: Bools | None = None
@@ -120,6 +120,7 @@ class Groups:
             rewards_N=self.rewards_N[keep_N],
             scored_N=self.scored_N[keep_N],
             correct_N=self.correct_N[keep_N],
+            paid_N=None if self.paid_N is None else self.paid_N[keep_N],
             probability_N=None if self.probability_N is None else self.probability_N[keep_N],
             truncated_N=None if self.truncated_N is None else self.truncated_N[keep_N],
             num_tokens_N=None if self.num_tokens_N is None else self.num_tokens_N[keep_N],

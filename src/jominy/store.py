@@ -1,20 +1,26 @@
 """The run folder: what a run left on disk, written so that a kill at any moment leaves it readable.
 
-    run.json               what was run: spec, versions, environment, status, timing
-    prompts.parquet        the prompts with targets
-    rollouts/*.parquet     one row a rollout, schema below, one file a flush
-    diagnosis.json         what `diagnose` found
-    report.html            the page
+    run.json                  what was run: spec, versions, environment, status, timing
+    prompts.parquet           the prompts with targets
+    rollouts/part-*.parquet   one row a rollout, schema below, one file a flush
+    diagnosis.json            what `diagnose` found
+    report.html               the page
 
 Every file is written aside in the same folder, flushed to disk and renamed, so a reader sees the old file, the new one or
-none. Left out on purpose: what the columns mean for a measure (`tables` turns them into `Groups`) and checkpoints.
+none. Parts are named `part-NUMBER-RANDOM.parquet`, so two processes that write into one folder never replace each other's.
+
+Another tool may write the folder: `run.json` needs `schema_version` and `status`, all else has a default (`RunFolder.read_run`);
+a part needs the columns of `ROLLOUT_SCHEMA` that a reader asks for, and `jominy_schema_version` in its metadata.
+Left out on purpose: what the columns mean for a measure (`tables` turns them into `Groups`) and checkpoints.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +32,7 @@ import pyarrow.parquet as pq
 from jominy.records import Message, Prompt, Rollout
 
 SCHEMA_VERSION = 1
+PART_NAME = re.compile(r"part-(\d+)")
 
 ROLLOUT_SCHEMA = pa.schema(
     [
@@ -106,8 +113,16 @@ class RunFolder:
             file.unlink()
 
     def read_run(self) -> dict[str, Any]:
-        """What `run.json` says; raises ValueError naming the file when it is missing, broken or of a newer schema."""
-        return read_json(self.run_file, "a run folder holds one; was this folder made by `jominy sample` or `jominy diagnose`?")
+        """What `run.json` says, every key that a verb reads present and of its type.
+
+        Defaults of what is absent: `spec` {}, `created` "", `policy` None, `rescoring` None, `timing` zeros (so no cost),
+        `grading` {"unscored": {}, "first_failure": ""}.
+
+        Raises:
+            ValueError: the file is missing, broken, of a newer schema, or a field is missing or of another type; names file and field.
+        """
+        hint = "a run folder holds one; was this folder made by `jominy sample` or `jominy diagnose`?"
+        return _complete_run(self.run_file, read_json(self.run_file, hint))
 
     def write_run(self, run: dict[str, Any]) -> None:
         """Replace `run.json`."""
@@ -132,19 +147,77 @@ class RunFolder:
         table = read_parquet(self.path / "prompts.parquet", PROMPT_SCHEMA)
         return [_prompt_of(row) for row in table.to_pylist()]
 
+    def num_choices(self) -> dict[str, int]:
+        """Size of the answer space by prompt id, of the prompts that have one; empty when the prompts were not stored."""
+        file = self.path / "prompts.parquet"
+        if not file.is_file():
+            return {}
+        table = read_parquet(file, _part_of(PROMPT_SCHEMA, ["prompt_id", "num_choices"]))
+        pairs = zip(table["prompt_id"].to_pylist(), table["num_choices"].to_pylist(), strict=True)
+        return {prompt_id: number for prompt_id, number in pairs if number is not None}
+
     def append_rollouts(self, rollouts: Sequence[Rollout], prompts: dict[str, Prompt]) -> None:
         """Write one more file of rollouts; it appears whole or not at all."""
-        folder = self.path / "rollouts"
-        taken = [int(file.stem.split("-")[-1]) for file in folder.glob("part-*.parquet")]
-        write_parquet(folder / f"part-{max(taken, default=-1) + 1:05d}.parquet", rollouts_to_table(rollouts, prompts))
+        number = max(map(_part_number, self.parts()), default=-1) + 1
+        file = self.path / "rollouts" / f"part-{number:05d}-{secrets.token_hex(4)}.parquet"
+        write_parquet(file, rollouts_to_table(rollouts, prompts))
+
+    def parts(self) -> list[Path]:
+        """The files of rollouts written so far, by number, then name."""
+        return sorted((self.path / "rollouts").glob("part-*.parquet"), key=lambda file: (_part_number(file), file.name))
 
     def rollouts(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rollouts written so far; a run without any gives an empty table."""
-        files = sorted((self.path / "rollouts").glob("part-*.parquet"))
-        schema = ROLLOUT_SCHEMA if columns is None else pa.schema([ROLLOUT_SCHEMA.field(name) for name in columns])
-        if not files:
-            return schema.empty_table()
-        return pa.concat_tables([read_parquet(file, schema) for file in files])
+        """All rollouts written so far, or some columns of them; a run without any gives an empty table."""
+        schema = ROLLOUT_SCHEMA if columns is None else _part_of(ROLLOUT_SCHEMA, columns)
+        return pa.concat_tables([schema.empty_table(), *(read_parquet(file, schema) for file in self.parts())])
+
+
+def _part_number(file: Path) -> int:
+    """3 of `part-00003-9f2c01aa.parquet`; -1 of a name without number, which another tool may have given."""
+    found = PART_NAME.match(file.name)
+    return -1 if found is None else int(found[1])
+
+
+def _part_of(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in names])
+
+
+def _complete_run(file: Path, run: dict[str, Any]) -> dict[str, Any]:
+    """`run` with the documented defaults filled in, or ValueError naming file and field."""
+    nothing: dict[str, Any] = {"spec": {}, "created": "", "policy": None, "rescoring": None, "timing": {}, "grading": {}}
+    run = {**nothing, **run}
+    _check_fields(file, "", run, {"status": (str,), "spec": (dict,), "created": (str,), "policy": (str, NONE)})
+    _check_fields(file, "", run, {"rescoring": (dict, NONE), "timing": (dict,), "grading": (dict,)})
+    run["timing"] = {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0, **run["timing"]}
+    _check_fields(file, "timing.", run["timing"], dict.fromkeys(("sampling_s", "grading_s", "num_tokens", "num_groups"), NUMBER))
+    run["grading"] = {"unscored": {}, "first_failure": "", **run["grading"]}
+    _check_fields(file, "grading.", run["grading"], {"unscored": (dict,), "first_failure": (str,)})
+    if run["rescoring"] is not None:
+        names = ("num_prompts", "num_rollouts", "num_tokens", "tokens_per_s", "max_gap_nats")
+        _check_fields(file, "rescoring.", run["rescoring"], dict.fromkeys(names, NUMBER))
+    rollouts = run["spec"].get("rollouts")
+    if rollouts is not None or run["timing"]["num_groups"]:
+        _check_fields(file, "spec.", run["spec"], {"rollouts": (int,)})
+    if rollouts is not None and rollouts < 1:
+        raise ValueError(f"{file}: `spec.rollouts` is {rollouts}, expected the rollouts of each prompt, at least 1")
+    return run
+
+
+NONE = type(None)
+NUMBER = (int, float)
+
+
+def _check_fields(file: Path, within: str, found: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
+    for name, kind in kinds.items():
+        expected = "a number" if kind == NUMBER else " or ".join(JSON_NAMES[one] for one in kind)
+        if name not in found:
+            raise ValueError(f"{file} has no `{within}{name}`, expected {expected}; write it, or restore the file")
+        if not isinstance(found[name], kind) or isinstance(found[name], bool):
+            shown = f"{type(found[name]).__name__} {str(found[name])[:60]!r}"
+            raise ValueError(f"{file}: `{within}{name}` is {shown}, expected {expected}; mend it, or restore the file")
+
+
+JSON_NAMES: dict[type, str] = {str: "text", dict: "an object", int: "a whole number", NONE: "null"}
 
 
 def rollouts_to_table(rollouts: Iterable[Rollout], prompts: dict[str, Prompt]) -> pa.Table:
@@ -227,11 +300,17 @@ def read_json(path: Path, hint: str = "") -> dict[str, Any]:
         raise ValueError(f"{path} is not readable JSON ({error}); delete it or restore it, then run the command again") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds {type(value).__name__}, not an object; it was not written by jominy")
-    _check_version(path, value.get("schema_version"))
+    check_version(path, value.get("schema_version"))
     return value
 
 
-def _check_version(path: Path, found: Any) -> None:
+def check_version(path: Path, found: Any) -> None:
+    """Raise ValueError when a file of ours names no schema version or one that this jominy cannot read.
+
+    Args:
+        path: for the message.
+        found: what the file says, a number or its text; None when it says nothing.
+    """
     if found is None:
         raise ValueError(f"{path} has no `schema_version`; it was not written by jominy")
     if not str(found).isdigit() or int(found) > SCHEMA_VERSION:
@@ -259,7 +338,7 @@ def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
         raise ValueError(f"{path} does not exist; the run folder is incomplete, run the command that made it again") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path} is not a readable Parquet file ({error}); delete it and run again to make it anew") from error
-    _check_version(path, (found.metadata or {}).get(b"jominy_schema_version", b"").decode() or None)
+    check_version(path, (found.metadata or {}).get(b"jominy_schema_version", b"").decode() or None)
     for field in schema:
         if field.name not in found.names:
             raise ValueError(f"{path} has no column `{field.name}`; it holds {', '.join(found.names)}")

@@ -59,7 +59,7 @@ def read_rows(store: RunFolder, most: int) -> list[dict[str, Any]]:
     Raises:
         ValueError: a file is broken; names it.
     """
-    files = sorted((store.path / "rollouts").glob("part-*.parquet"))
+    files = store.parts()
     ids = [read_parquet(file, _schema(["prompt_id"]))["prompt_id"].to_pylist() for file in files]
     wanted = choose([prompt_id for part in ids for prompt_id in part], most)
     rank = {position: order for order, position in enumerate(wanted)}

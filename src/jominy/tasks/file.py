@@ -12,15 +12,15 @@ answer, so then a file may bring its own `gold_answer` and `wrong_answer` column
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jominy.files import read_rows as read_rows
 from jominy.records import Message, Prompt, RewardFunction, Task
 from jominy.rewards.extraction import last_box
 from jominy.rewards.loading import load_reward
@@ -82,26 +82,6 @@ def default_reward() -> RewardFunction:
     return grade
 
 
-def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a .jsonl, .parquet or .csv file, each with where it stands (`line 3`, `row 3`), for error messages.
-
-    Raises:
-        ValueError: no such file, another suffix, no rows, or a line that cannot be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no file {path}")
-    readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet, ".csv": _read_csv}
-    if path.suffix not in readers:
-        raise ValueError(f"{path}: a file of prompts ends in {', '.join(readers)}")
-    num_rows = 0
-    for where, row in readers[path.suffix](path):
-        num_rows += 1
-        yield where, row
-    if not num_rows:
-        raise ValueError(f"{path} is empty: it has no rows")
-
-
 def as_messages(value: object, where: str) -> tuple[Message, ...]:
     """A prompt as the file gives it, text or a conversation, as messages.
 
@@ -124,53 +104,6 @@ def as_messages(value: object, where: str) -> tuple[Message, ...]:
             raise ValueError(f"{where}: a message is {{'role': 'system', 'user' or 'assistant', 'content': text}}, not {str(turn)[:120]}")
         messages.append(Message(role=turn["role"], content=turn["content"]))
     return tuple(messages)
-
-
-def _read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            where = f"line {number}"
-            try:
-                text = line.decode("utf-8")
-                row = json.loads(text) if text.strip() else {}
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{path}, {where}: not UTF-8 text ({error.reason} at byte {error.start}); is this a .jsonl file?"
-                ) from error
-            except json.JSONDecodeError as error:
-                cut = "" if line.endswith(b"\n") else "; the file ends in the middle of it, as a truncated file does"
-                raise ValueError(f"{path}, {where}: not JSON ({error.msg} at character {error.pos + 1}){cut}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}, {where}: a row is a JSON object such as {{'prompt': ...}}, not {type(row).__name__}")
-            if row:
-                yield where, row
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(
-            f"{path}: not a whole Parquet file ({str(error).splitlines()[0]}); it may be truncated or of another kind"
-        ) from error
-    for number, row in enumerate(table.to_pylist(), start=1):
-        yield f"row {number}", row
-
-
-def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            for row in reader:
-                if None in row or None in row.values():
-                    names = reader.fieldnames or ()
-                    raise ValueError(f"{path}, line {reader.line_num}: not as many fields as the {len(names)} columns {', '.join(names)}")
-                yield f"line {reader.line_num}", row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}, line {reader.line_num + 1}: not CSV in UTF-8 ({error})") from error
 
 
 def _prompt_column(path: Path, columns: list[str]) -> str:

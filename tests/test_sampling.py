@@ -80,6 +80,32 @@ def test_a_model_that_cannot_be_loaded_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_stop_right_after_a_write_does_not_write_twice(tmp_path, monkeypatch):
+    append = RunFolder.append_rollouts
+
+    def append_and_stop(folder, rollouts, prompts):
+        append(folder, rollouts, prompts)
+        monkeypatch.setattr(RunFolder, "append_rollouts", append)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jominy.sampling.FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(RunFolder, "append_rollouts", append_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", ScriptedEngine())
+    whole = run(tmp_path / "run", ScriptedEngine()).rollouts(["prompt_id", "index"])
+    assert whole.num_rows == len(set(zip(*whole.to_pydict().values(), strict=True))) == 24
+
+
+def test_a_folder_with_a_run_has_its_prompts(tmp_path, monkeypatch):
+    def full(folder, prompts):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_prompts", full)
+    with pytest.raises(OSError, match="No space"):
+        run(tmp_path / "run", ScriptedEngine())
+    assert not RunFolder(tmp_path / "run").exists()
+
+
 def test_an_edited_reward_file_is_another_run(tmp_path):
     (tmp_path / "mine.py").write_text("def pay(prompt, text):\n    return 1.0\n")
     spec = SampleSpec(task=SPEC.task, model="scripted", prompts=2, rollouts=4, reward=f"{tmp_path / 'mine.py'}:pay")

@@ -83,8 +83,7 @@ def sample(
     with stage(f"loading {spec.model}", quiet=quiet):
         engine = load_engine(spec.model, spec.device)
     if run is None:
-        run = _start(folder, spec, engine)
-        folder.write_prompts(prompts)
+        run = _start(folder, spec, engine, prompts)
     with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
         try:
             _draw(engine, spec, folder, run, rest, reward, gold, advance)
@@ -123,8 +122,10 @@ def _run_to_continue(folder: RunFolder, spec: SampleSpec) -> dict[str, Any] | No
     return run
 
 
-def _start(folder: RunFolder, spec: SampleSpec, engine: Engine) -> dict[str, Any]:
+def _start(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequence[Prompt]) -> dict[str, Any]:
+    """An empty run; `run.json` comes last, so that a folder which has one has its prompts too."""
     folder.clear()
+    folder.write_prompts(prompts)
     run = {
         "status": "running",
         "spec": asdict(spec),
@@ -233,15 +234,16 @@ def _flush(
     """Write what is waiting, then what it says about the graders."""
     if not waiting:
         return
-    folder.append_rollouts(waiting, prompts)
+    batch = list(waiting)
+    waiting.clear()  # first: a Ctrl-C behind the write must not write them again; one before it loses a batch, which is drawn again
+    folder.append_rollouts(batch, prompts)
     grading = run["grading"]
-    for rollout in waiting:
+    for rollout in batch:
         if rollout.reward is not None and rollout.reward.value is None:
             grading["unscored"][rollout.reward.note] = grading["unscored"].get(rollout.reward.note, 0) + 1
         grading["gold_unscored"] += int(gold_grader is not None and rollout.gold is None)
     failures = [grader.first_traceback] + ([] if gold_grader is None else [gold_grader.first_traceback])
     grading["first_failure"] = grading["first_failure"] or next(filter(None, failures), "")
-    waiting.clear()
     folder.write_run(run)
 
 

@@ -131,6 +131,21 @@ def test_truncation_that_costs_the_reward_says_fix_and_harmless_truncation_says_
     assert "truncated" not in codes(diagnose(with_columns(rewards, truncated_N=np.zeros(len(flat), dtype=bool))))
 
 
+def test_nearly_all_cut_and_nearly_none_right_says_fix():
+    rewards = coins([0.1] * 60)
+    cut = np.ones(960, dtype=bool)
+    assert next(f for f in diagnose(with_columns(rewards, truncated_N=cut)).findings if f.code == "truncated").severity == "fix"
+    right_though_cut = with_columns(coins([0.5] * 60), truncated_N=cut)
+    assert next(f for f in diagnose(right_though_cut).findings if f.code == "truncated").severity == "watch"
+
+
+def test_worse_than_guessing_points_at_the_form():
+    found = diagnose(with_columns(coins([0.02] * 100), num_choices_P=np.full(100, 4)))
+    finding = next(f for f in found.findings if f.code == "chance")
+    assert finding.severity == "fix"
+    assert "below blind guessing" in finding.title
+
+
 def test_a_reward_that_pays_wrong_answers_says_fix():
     gold = np.array(coins([0.5] * 60)).ravel().astype(bool)
     groups = with_columns([[1] * 16] * 60, correct_N=gold, paid_N=np.ones(960, dtype=bool))

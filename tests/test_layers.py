@@ -13,7 +13,7 @@ SOURCE = ROOT / "src" / "jominy"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("records", "formatting"),
-    ("groups", "results"),
+    ("groups", "results", "papers"),
     ("stats", "packing", "files", "store", "progress", "specs", "thresholds"),
     ("tables", "measures", "recipes", "rewards", "engines"),
     ("tasks",),

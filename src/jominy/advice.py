@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from jominy.evidence import ALIGNMENT_K, Evidence, percent
-from jominy.findings import ALIGNMENT, CLARITY
+from jominy.papers import ALIGNMENT, CLARITY, DECOMPOSED
 from jominy.records import Paper
 from jominy.results import Advice, Fit
 from jominy.thresholds import Thresholds
 
-DECOMPOSED = Paper(arxiv="2506.01347", title="The Surprising Effectiveness of Negative Reinforcement")
 TRICKS: tuple[str, ...] = ("one_shot", "spurious_reward", "positive_only", "negative_only")
 Strength = Literal["strong", "weak", "undecided", "unknown"]
 

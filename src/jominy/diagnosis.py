@@ -107,7 +107,7 @@ def diagnose(
 
 
 def _all_measures(evidence: Evidence) -> tuple[Measure, ...]:
-    parts: list[object] = [evidence.pass_rate, evidence.alignment, *_measures_in(evidence.passk), *_measures_in(evidence.liveness)]
+    parts: list[object] = [*_measures_in(evidence.passk), *_measures_in(evidence.liveness)]
     parts += [evidence.unscored, evidence.right_when_cut, evidence.right_when_finished, evidence.false_pay]
     parts += [evidence.corrected, evidence.gap_nats, evidence.largest_gap_nats]
     parts += [] if evidence.clarity is None else _measures_in(evidence.clarity)

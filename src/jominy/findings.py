@@ -11,15 +11,10 @@ from collections.abc import Callable
 from typing import Literal
 
 from jominy.evidence import Evidence, percent
-from jominy.records import Finding, Measure, Paper, Severity, Skipped
+from jominy.papers import ALIGNMENT, CLARITY, DAPO, PASS_AT_K, PRECISION
+from jominy.records import Finding, Measure, Severity, Skipped
 from jominy.results import Verdict
 from jominy.thresholds import Thresholds
-
-ALIGNMENT = Paper(arxiv="2508.21188", title="Mirage or Method? How Model-Task Alignment Induces Divergent RL Conclusions")
-CLARITY = Paper(arxiv="2601.06911", title="Distributional Clarity: The Hidden Driver of RL-Friendliness")
-PRECISION = Paper(arxiv="2601.04954", title="Precision over Diversity: High-Precision Reward Generalizes to Robust Instruction Following")
-DAPO = Paper(arxiv="2503.14476", title="DAPO", where="dynamic sampling, overlong filtering")
-PASS_AT_K = Paper(arxiv="2107.03374", title="Evaluating Large Language Models Trained on Code", where="eq. 1")
 
 SEVERITY_ORDER: tuple[Severity, ...] = ("stop", "fix", "watch", "good")
 
@@ -169,18 +164,23 @@ def check_truncated(evidence: Evidence, limit: Thresholds) -> Finding | Skipped 
         and cut.high < finished.low
         and (cut.value or 0.0) < limit["truncated_harm"].value * finished.value
     )
+    mostly = share.value > limit["truncated_most"].value and (cut.value or 0.0) < limit["truncated_right"].value
+    prescription = "Raise --max-tokens and diagnose again: "
+    if harmful:
+        prescription += "cut answers fail because they are cut, and RL would learn to be short before it learns to be right."
+    elif mostly:
+        prescription += "nearly every answer is cut and few are right, so this says what the limit allows and not what the model can do."
+    else:
+        prescription = "Raise --max-tokens if training will allow more: being cut does not surely decide the reward here, but the numbers "
+        prescription += "hold for this limit only."
     return Finding(
         code="truncated",
-        severity="fix" if harmful else "watch",
+        severity="fix" if harmful or mostly else "watch",
         title=f"{percent(share)} of the answers are cut at the token limit; "
         f"right: {percent(cut)} of the cut, {percent(finished)} of the finished",
         evidence=(share, cut, finished),
-        prescription="Raise --max-tokens and diagnose again: cut answers fail because they are cut, and RL would learn to be short "
-        "before it learns to be right."
-        if harmful
-        else "Raise --max-tokens if training will allow more: being cut does not surely decide the reward here, but the numbers hold "
-        "for this limit only.",
-        rule=against(share, ">", limit, "truncated") + ("; cut surely right less often" if harmful else ""),
+        prescription=prescription,
+        rule=against(share, ">", limit, "truncated_most" if mostly else "truncated") + ("; cut surely right less often" if harmful else ""),
         reference=DAPO,
     )
 
@@ -250,16 +250,30 @@ def check_chance(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | N
         return Skipped(code="chance", missing="the size of the answer space (column `num_choices`), for tasks where a guess can be right")
     if corrected.value is None or corrected.low is None or corrected.high is None or corrected.low > 0:
         return None
-    sure = corrected.high < limit["guess"].value
+    sure, below = corrected.high < limit["guess"].value, corrected.high < 0
+    if below:
+        said, prescription = (
+            "surely below blind guessing",
+            "Read the rollouts: a model that is right less often than a guess mostly does not ",
+        )
+        prescription += (
+            "answer in the form that is asked for. Show it the form first: a few examples in the prompt, SFT, or a format reward."
+        )
+    elif sure:
+        said, prescription = (
+            "no better than guessing",
+            "A right guess is paid like a right thought. Use a task with a larger answer space, ",
+        )
+        prescription += "or warm up until the model beats chance."
+    else:
+        said, prescription = "not told from guessing yet", "Diagnose with more --prompts; if it stays there, a right guess is paid like a "
+        prescription += "right thought."
     return Finding(
         code="chance",
         severity="fix" if sure else "watch",
-        title=f"Chance-corrected pass@1 is {percent(corrected)}: " + ("no better than guessing" if sure else "not told from guessing yet"),
+        title=f"Chance-corrected pass@1 is {percent(corrected)}: {said}",
         evidence=(corrected, evidence.pass_rate),
-        prescription="A right guess is paid like a right thought. Use a task with a larger answer space, or warm up until the model "
-        "beats chance."
-        if sure
-        else "Diagnose with more --prompts; if it stays there, a right guess is paid like a right thought.",
+        prescription=prescription,
         rule=f"lower end {corrected.low:.3g} <= 0" + (f", upper end {corrected.high:.3g} < guess {limit['guess'].value:g}" if sure else ""),
         reference=ALIGNMENT,
     )

@@ -22,6 +22,8 @@ DEFAULTS: tuple[Threshold, ...] = (
     Threshold(name="graded", value=0.3, meaning="partial credit carries the signal when the gradient share exceeds the live share by this"),
     Threshold(name="truncated", value=0.3, meaning="speak up when more than this share of the rollouts is cut at the token limit"),
     Threshold(name="truncated_harm", value=0.5, meaning="a cut does harm when cut answers are right less than this times as often"),
+    Threshold(name="truncated_most", value=0.8, meaning="above this truncated share, finished answers are too few to compare with"),
+    Threshold(name="truncated_right", value=0.2, meaning="mostly cut answers that are right less often than this may fail by being cut"),
     Threshold(name="repetitive", value=0.2, meaning="speak up when more than this share of the rollouts repeats itself"),
     Threshold(name="wide", value=0.3, meaning="the gradient share is known badly when its 95 % interval is wider than this"),
     Threshold(name="guess", value=0.1, meaning="fix first when the chance-corrected pass@1 is surely below this"),

@@ -34,7 +34,7 @@ PLOTS = ("pass@k", "live share", "pass rate", "probability", "silhouette")
 """Plots that a full diagnosis has, in the order of the page; further ones follow."""
 PLOT_TITLES = {
     "pass@k": "pass@k: what repeated sampling reaches",
-    "live share": "Live share: groups that would carry a gradient",
+    "live share": "Live share: groups with right and wrong answers",
     "pass rate": "Pass rates of the prompts",
     "probability": "Probability of right and wrong answers",
     "silhouette": "Silhouette: does probability tell right from wrong?",

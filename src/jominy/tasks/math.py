@@ -64,7 +64,7 @@ def make(options: str) -> Task:
     names = [name.strip() for name in options.split(",") if name.strip()]
     unknown = [name for name in names if name not in BENCHMARKS and Path(name).suffix != ".jsonl"]
     if unknown or not names:
-        said = f"no benchmark {unknown[0]!r}" if unknown else "which problems?"
+        said = f"no benchmark {unknown[0]!r}" if unknown else "which problems"
         raise ValueError(f"math: {said}; there are {', '.join(BENCHMARKS)} and any .jsonl file, e.g. math:math500,gsm8k")
     reward = default_reward()
     problems = [_prompt(name, where, row) for name in dict.fromkeys(names) for where, row in _rows(name)]

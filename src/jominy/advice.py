@@ -18,7 +18,6 @@ from jominy.records import Paper
 from jominy.results import Advice, Fit
 from jominy.thresholds import Thresholds
 
-TRICKS: tuple[str, ...] = ("one_shot", "spurious_reward", "positive_only", "negative_only")
 Strength = Literal["strong", "weak", "undecided", "unknown"]
 
 

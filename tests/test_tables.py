@@ -12,7 +12,7 @@ import pytest
 
 from jominy.records import Message, Prompt, Reward, Rollout
 from jominy.store import ROLLOUT_SCHEMA, RunFolder, write_parquet
-from jominy.tables import groups_of, read_rollouts, repetition, spread_rows
+from jominy.tables import groups_of, read_rollouts, repetition
 
 
 def jsonl(tmp_path, rows):
@@ -327,9 +327,3 @@ def test_repetition_counts_repeated_four_grams():
     assert repetition(" ".join(str(i) for i in range(50))) == 0.0
     # 40 words "a": 37 four-grams, one distinct: 1 - 1/37
     assert repetition("a " * 40) == pytest.approx(36 / 37)
-
-
-def test_spread_rows_covers_the_table():
-    assert spread_rows(3, 10).to_pylist() == [0, 1, 2]
-    assert spread_rows(100, 4).to_pylist() == [0, 25, 50, 75]
-    assert spread_rows(0, 4).to_pylist() == []

@@ -342,15 +342,6 @@ def _repetitive(table: pa.Table) -> Bools | None:
     return np.array([repetition(text or "") >= REPETITIVE_AT for text in table["text"].cast(pa.string()).to_pylist()], dtype=bool)
 
 
-def spread_rows(num_rows: int, at_most: int) -> pa.Array:
-    """At most `at_most` row numbers, spread evenly over the table.
-
-    >>> spread_rows(10, 3).to_pylist()
-    [0, 3, 6]
-    """
-    return pa.array(np.arange(min(num_rows, at_most)) * num_rows // max(min(num_rows, at_most), 1))
-
-
 def repetition(text: str) -> float:
     """Share of a text's word 4-grams that occurred before in it, in [0, 1); 0 for texts under 20 words.
 

@@ -76,6 +76,8 @@ def test_fail_on_gives_an_exit_code(solved, mixed, capsys):
         (["diagnose", "{log}", "--columns", "reward"], "is no pair"),
         (["diagnose", "{log}", "--columns", "reward=score", "--thresholds", "nope=1"], "no threshold 'nope'"),
         (["diagnose", "{log}", "--columns", "reward=score", "--thresholds", "live_fix=much"], "'much' is no number"),
+        (["diagnose", "{log}", "--columns", "reward=score", "--thresholds", "live_fix=30"], "must be in [0, 1]"),
+        (["diagnose", "{log}", "--columns", "reward=score", "--success", "nan"], "--success must be a finite reward"),
         (["diagnose", "{log}", "--model", "foo"], "leave out --model"),
         (["diagnose", "--task", "arithmetic", "--group-size", "64"], "needs --rollouts of at least 64"),
         (["diagnose", "--task", "arithmetic", "--thresholds", "nope=1"], "no threshold 'nope'"),

@@ -175,6 +175,55 @@ def test_partial_credit_is_noticed():
     assert "partial-credit" in codes(diagnose(Groups.of(rewards=rewards.tolist())))
 
 
+def test_identical_draws_are_not_called_never_right():
+    found = diagnose(Groups.of(rewards=[[0] * 16] * 240 + [[1] * 16] * 160))  # what temperature 0 gives
+    finding = next(f for f in found.findings if f.code == "no-signal")
+    assert "temperature" in finding.prescription
+    assert "never" not in finding.prescription
+    assert fits(found)["sft_warm_start"] != "recommended"
+
+
+def test_a_reward_that_does_not_tell_right_from_wrong_is_named():
+    gold = np.array(coins([0.5] * 300)).ravel().astype(bool)
+    found = diagnose(with_columns([[1] * 16] * 300, correct_N=gold, paid_N=np.ones(4800, dtype=bool)))
+    finding = next(f for f in found.findings if f.code == "no-signal")
+    assert "mend the reward" in finding.prescription
+
+
+def test_a_few_unscored_rollouts_do_not_cost_most_prompts():
+    rewards = [[None, *map(float, row[1:])] if p < 58 else [float(r) for r in row] for p, row in enumerate(coins([0.5] * 60))]
+    found = diagnose(Groups.of(rewards=rewards))
+    share = next(m for m in found.measures if m.name.startswith("gradient share"))
+    assert share.name == "gradient share at G=15"
+    assert share.num_prompts == 60
+
+
+def test_gold_of_a_part_and_rewards_on_another_scale_are_no_false_alarm(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for prompt in range(40):
+        for _ in range(16):
+            right = int(rng.integers(2))
+            rows.append({"prompt": prompt, "reward": right, "ten": 1 + 10 * right, "gold": right if prompt < 4 else None})
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert diagnose_path(path, DiagnosisSpec()).verdict.value == "go"
+    scaled = diagnose_path(path, DiagnosisSpec(), {"reward": "ten"})
+    assert "false-pay" not in codes(scaled)
+    assert "reward" in {skipped.code for skipped in scaled.skipped}
+
+
+def test_a_diagnosis_never_lands_in_another_run(tmp_path):
+    from jominy.sampling import sample
+    from jominy.specs import SampleSpec
+
+    for name in ("x", "y"):
+        spec = SampleSpec(task="arithmetic", model="scripted", prompts=4, rollouts=4)
+        sample(spec, tmp_path / name, load_engine=lambda model, device: ScriptedEngine(), quiet=True)
+    with pytest.raises(ValueError, match="holds a run of its own"):
+        diagnose_path(tmp_path / "x", DiagnosisSpec(), out=tmp_path / "y")
+
+
 def test_one_prompt_is_no_evidence():
     found = diagnose(Groups.of(rewards=[[1, 0] * 8]))
     assert found.verdict.value == "fix first"

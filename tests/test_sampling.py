@@ -106,6 +106,30 @@ def test_a_folder_with_a_run_has_its_prompts(tmp_path, monkeypatch):
     assert not RunFolder(tmp_path / "run").exists()
 
 
+def test_a_checkpoint_that_was_written_over_is_another_run(tmp_path):
+    (tmp_path / "ck").mkdir()
+    (tmp_path / "ck" / "model.safetensors").write_bytes(b"old")
+    spec = SampleSpec(task=SPEC.task, model=str(tmp_path / "ck"), prompts=2, rollouts=4)
+    run(tmp_path / "run", ScriptedEngine(), spec)
+    (tmp_path / "ck" / "model.safetensors").write_bytes(b"newer")
+    with pytest.raises(ValueError, match="holds another run"):
+        run(tmp_path / "run", ScriptedEngine(), spec)
+
+
+def test_two_processes_do_not_draw_into_one_folder(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.lock(), pytest.raises(ValueError, match="another process is drawing"):
+        run(tmp_path / "run", ScriptedEngine())
+    assert run(tmp_path / "run", ScriptedEngine()).rollouts().num_rows == 24
+
+
+def test_a_run_in_which_nothing_was_drawn_does_not_block_the_corrected_command(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", ScriptedEngine(stop_after=0))
+    other = SampleSpec(task=SPEC.task, model="scripted", prompts=2, rollouts=4, seed=3)
+    assert run(tmp_path / "run", ScriptedEngine(), other).rollouts().num_rows == 8
+
+
 def test_an_edited_reward_file_is_another_run(tmp_path):
     (tmp_path / "mine.py").write_text("def pay(prompt, text):\n    return 1.0\n")
     spec = SampleSpec(task=SPEC.task, model="scripted", prompts=2, rollouts=4, reward=f"{tmp_path / 'mine.py'}:pay")
@@ -152,7 +176,18 @@ def test_a_reward_that_crashes_is_counted_with_its_first_traceback(tmp_path):
     assert "broken.py" in grading["first_failure"]
 
 
-@pytest.mark.parametrize(("field", "value"), [("prompts", 0), ("rollouts", 0), ("max_tokens", 0), ("temperature", -1.0), ("top_p", 0.0)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prompts", 0),
+        ("rollouts", 0),
+        ("max_tokens", 0),
+        ("temperature", -1.0),
+        ("top_p", 0.0),
+        ("temperature", float("nan")),
+        ("device", "nope"),
+    ],
+)
 def test_impossible_settings_are_named(tmp_path, field, value):
     with pytest.raises(ValueError, match=f"--{field.replace('_', '-')}"):
         run(tmp_path / "run", ScriptedEngine(), SampleSpec(**{field: value}))

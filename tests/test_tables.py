@@ -46,11 +46,10 @@ def test_gold_decides_what_is_right_and_reward_what_is_paid(tmp_path):
         {"prompt": "a", "reward": 1, "gold": None},
     ]
     groups = groups_of(read_rollouts(jsonl(tmp_path, rows)))
-    assert groups.scored_N.tolist() == [True, True, False]  # the truth of the third is unknown
-    assert groups.num_unscored == 1
-    assert groups.correct_N.tolist() == [False, True, False]
+    assert groups.scored_N.tolist() == [True, True, True]
+    assert groups.correct_N.tolist() == [False, True, True]  # the third has no gold: its reward says what is right
     assert groups.paid_N is not None
-    assert groups.paid_N.tolist() == [True, False, False]
+    assert groups.paid_N.tolist() == [True, False, False]  # and it stays out of the false pay share
 
 
 def test_probability_is_the_geometric_mean(tmp_path):

@@ -175,7 +175,7 @@ def advise_positive_only(evidence: Evidence, limit: Thresholds) -> Advice:
         "strong": "It narrows what the model does: pass@256 fell from 96.9 to 91.2 on MATH in 2506.01347.",
         "weak": "In the paper's weak case it reached 24.8 where negative-only stayed at 1.5.",
         "undecided": "It does not depend on strong alignment; watch pass@k for narrowing.",
-        "unknown": UNDECIDED,
+        "unknown": "It does not hang on strong alignment, but too little is known of this task to recommend it.",
     }
     return _trick("positive_only", evidence, limit, DECOMPOSED, fits, found)
 
@@ -196,14 +196,14 @@ def advise_warm_start(evidence: Evidence, limit: Thresholds) -> Advice:
     """SFT on solved examples before RL."""
     side = strength(evidence, limit)
     all_wrong = evidence.liveness.all_wrong
-    dead = _no_signal(evidence, limit) and (all_wrong.value or 0.0) > 0.5
+    dead = _no_signal(evidence, limit) and evidence.never_right(limit)
     fits: dict[Strength, Fit] = {"strong": "futile", "weak": "fits", "undecided": "risky", "unknown": "risky"}
     text: dict[Strength, str] = {
         "strong": "The model finds right answers by itself; SFT would rather replace its own way than help.",
         "weak": "Examples raise the pass rate of the prompts that are all wrong now, which RL alone cannot.",
         "undecided": f"{percent(all_wrong)} of the groups are all wrong: it helps those, if the examples are close to how the model "
         f"writes.",
-        "unknown": "Too few rollouts to say.",
+        "unknown": "What counts as right is not known." if evidence.off_the_line else "Too little is known to say.",
     }
     return Advice(
         recipe="sft_warm_start",

@@ -42,7 +42,7 @@ def diagnose_path(path: Path, spec: DiagnosisSpec, columns: Mapping[str, str] | 
     spec.check()
     if path.is_dir() and columns:
         raise ValueError(f"{path} is a run folder, whose columns have their own names; --columns is for a file of yours")
-    if out is not None and path.is_file() and RunFolder(out).exists():
+    if out is not None and out.resolve() != path.resolve() and RunFolder(out).exists():
         raise ValueError(f"{out} holds a run of its own, whose diagnosis this would replace; choose another --out")
     table = read_rollouts(path, columns)
     run = RunFolder(path).read_run() if path.is_dir() else None

@@ -14,11 +14,12 @@ import numpy as np
 from jominy.groups import Groups
 from jominy.measures.clarity import Clarity, measure_clarity
 from jominy.measures.liveness import Liveness, measure_liveness
-from jominy.measures.passk import PassAtK, measure_passk
+from jominy.measures.passk import CountTable, PassAtK, measure_passk, usual_num_scored
 from jominy.measures.shares import share_among, share_of_rollouts
 from jominy.records import Measure, Paper
 from jominy.specs import DiagnosisSpec
 from jominy.stats import mean_interval
+from jominy.thresholds import Thresholds
 
 ALIGNMENT_K = 16
 OURS = Paper(arxiv="", title="our check")
@@ -75,6 +76,10 @@ class Evidence:
         """Whether rewards differ but all lie on one side of `success`, so that right and wrong mean nothing."""
         return not self.has_gold and self.reward_low < self.reward_high and not self.reward_low < self.success <= self.reward_high
 
+    def never_right(self, limit: Thresholds) -> bool:
+        """Whether next to no answer is right, so that there is nothing to reinforce."""
+        return not self.off_the_line and self.pass_rate.high is not None and self.pass_rate.high < limit["live_stop"].value
+
 
 def percent(measure: Measure) -> str:
     """A share with its interval for a title: `21 % [14, 30]`; `undefined` when it has no value.
@@ -91,9 +96,9 @@ def percent(measure: Measure) -> str:
 def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None) -> Evidence:
     """Every measure that a check may look at."""
     rng = np.random.default_rng(spec.bootstrap_seed)
-    largest = int(groups.num_scored_P().max(initial=0))
     scored = groups.rewards_N[groups.scored_N]
-    group_size = spec.group_size or max(2, min(ALIGNMENT_K, largest))
+    usual = usual_num_scored(CountTable.of(groups)) if groups.num_prompts else 0
+    group_size = spec.group_size or max(2, min(ALIGNMENT_K, usual))
     passk = measure_passk(groups, group_size=group_size)
     known_probability = groups.probability_N is not None and bool(np.isfinite(groups.probability_N).any())
     return Evidence(
@@ -112,7 +117,7 @@ def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None) -
         alignment=_at(passk, ALIGNMENT_K),
         right_when_cut=_right_when(groups, cut=True),
         right_when_finished=_right_when(groups, cut=False),
-        false_pay=_false_pay(groups),
+        false_pay=_false_pay(groups, spec.success),
         corrected=passk.corrected_curve[0] if passk.corrected_curve else None,
         gap_nats=_gap(run),
         largest_gap_nats=_largest_gap(run),
@@ -151,9 +156,13 @@ def _right_when(groups: Groups, *, cut: bool) -> Measure:
     )
 
 
-def _false_pay(groups: Groups) -> Measure | None:
+def _false_pay(groups: Groups, success: float) -> Measure | None:
     if groups.paid_N is None:
         return None
+    scored = groups.rewards_N[groups.scored_N]
+    if len(scored) and scored.min() < scored.max() and not scored.min() < success <= scored.max():
+        why = f"all rewards lie on one side of --success {success:g}, which says from which reward on an answer is paid"
+        return Measure(name="false pay share", value=None, why_none=why, meaning="Share of wrong answers among the paid ones.", paper=OURS)
     return share_among(
         groups,
         ~groups.correct_N,

@@ -40,10 +40,10 @@ def check_unscored(evidence: Evidence, limit: Thresholds) -> Finding | None:
     return Finding(
         code="unscored",
         severity="stop" if fatal else "fix",
-        title=f"{percent(share)} of the rollouts have no reward" + (" or no gold" if evidence.has_gold else ""),
+        title=f"{percent(share)} of the rollouts could not be scored",
         evidence=(share,),
-        prescription="Mend the reward: the first failure is shown below the findings. Unscored rollouts leave the baseline of their group "
-        "and are wasted sampling; if they fail for a reason that depends on the answer, they bias what is learned.",
+        prescription="Mend the reward (where a failure was recorded, the first is shown). Unscored rollouts leave the baseline of their "
+        "group and are wasted sampling; if they fail for a reason that depends on the answer, they bias what is learned.",
         rule=against(share, ">", limit, "unscored_stop" if fatal else "unscored_fix"),
         reference=PRECISION,
     )
@@ -76,9 +76,9 @@ def check_signal(evidence: Evidence, limit: Thresholds) -> Finding | Skipped:
     if surely_dead or share.value < limit["live_fix"].value:
         severity: Severity = "stop" if surely_dead else "fix"
         rule = against(share, "<", limit, "live_stop" if surely_dead else "live_fix")
-        if right.value > limit["saturated"].value:
+        if right.value > limit["saturated"].value and not evidence.off_the_line:
             return _saturated(evidence, severity, found, f"{rule}; {against(right, '>', limit, 'saturated')}")
-        return _no_signal(evidence, found, rule) if surely_dead else _few_live(evidence, found, rule)
+        return _no_signal(evidence, found, rule, limit) if surely_dead else _few_live(evidence, found, rule)
     sure = share.low is not None and share.low >= limit["live_fix"].value
     title = f"{percent(share)} of the groups would carry a gradient at G={evidence.group_size}"
     return Finding(
@@ -94,15 +94,26 @@ def check_signal(evidence: Evidence, limit: Thresholds) -> Finding | Skipped:
     )
 
 
-def _no_signal(evidence: Evidence, found: tuple[Measure, ...], rule: str) -> Finding:
+def _no_signal(evidence: Evidence, found: tuple[Measure, ...], rule: str, limit: Thresholds) -> Finding:
+    title = f"Only {percent(evidence.liveness.gradient)} of the groups would carry a gradient"
+    live, share = evidence.liveness.live.value or 0.0, evidence.liveness.gradient.value or 0.0
+    if evidence.never_right(limit):
+        title += f"; {percent(evidence.liveness.all_wrong)} are all wrong"
+        prescription = "RL reinforces what the model sometimes does, and here it never does it. Teach it first: SFT on solved examples, "
+        prescription += "easier prompts, a few-shot or format prompt, or partial credit in the reward; then diagnose again."
+    elif evidence.has_gold and live - share >= limit["graded"].value:
+        title += f", although {percent(evidence.liveness.live)} hold right and wrong answers"
+        prescription = "The reward is the same for right and wrong answers of a prompt: mend the reward before anything else."
+    else:
+        title += ": within a prompt, rewards hardly ever differ"
+        prescription = "Draw at the temperature you will train with (0 draws one and the same answer), or take prompts in between: these "
+        prescription += "are answered always alike."
     return Finding(
         code="no-signal",
         severity="stop",
-        title=f"Only {percent(evidence.liveness.gradient)} of the groups would carry a gradient; "
-        f"{percent(evidence.liveness.all_wrong)} are all wrong",
+        title=title,
         evidence=found,
-        prescription="RL reinforces what the model sometimes does, and here it never does it. Teach it first: SFT on solved examples, "
-        "easier prompts, a few-shot or format prompt, or partial credit in the reward; then diagnose again.",
+        prescription=prescription,
         rule=rule,
         reference=ALIGNMENT,
     )
@@ -219,7 +230,10 @@ def check_power(evidence: Evidence, limit: Thresholds) -> Finding | None:
         severity="fix" if unsure else "watch",
         title=f"The gradient share is known only as {percent(share)} from {share.num_prompts} prompts",
         evidence=(share,),
-        prescription="Diagnose with more --prompts; prompts narrow the interval, more rollouts a prompt hardly do.",
+        prescription=f"{share.num_left_out} prompts have fewer than {evidence.group_size} scored rollouts: lower --group-size, or mend "
+        "the reward."
+        if share.num_left_out > share.num_prompts
+        else "Diagnose with more --prompts; prompts narrow the interval, more rollouts a prompt hardly do.",
         rule=f"{width}; wide is {limit['wide'].value:g}, and the lower end must reach live_stop {limit['live_stop'].value:g}",
         reference=PASS_AT_K,
     )
@@ -312,7 +326,9 @@ def check_reward(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | N
         return Skipped(
             code="reward", missing="true correctness beside the reward (column `gold`, or a task with its own reward and `--reward`)"
         )
-    if paid.value is None or paid.low is None or paid.low <= limit["false_pay"].value:
+    if paid.value is None:
+        return Skipped(code="reward", missing=paid.why_none)
+    if paid.low is None or paid.low <= limit["false_pay"].value:
         return None
     return Finding(
         code="false-pay",

@@ -32,7 +32,7 @@ class Groups:
     rewards_N: Floats
     """[N] rewards; the value where `scored_N` is False is meaningless."""
     scored_N: Bools
-    """[N] whether the reward could be computed, and the gold too where the log has one."""
+    """[N] whether the reward could be computed."""
     correct_N: Bools
     """[N] whether the response is right (gold where known, else reward at or above the success threshold); False where unscored."""
     paid_N: Bools | None = None

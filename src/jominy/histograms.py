@@ -35,7 +35,7 @@ def _histogram(name: str, unit: str, low: float, high: float, series: Mapping[st
 def _pass_rates(groups: Groups) -> Histogram:
     scored_P = groups.num_scored_P()
     rates = groups.num_correct_P()[scored_P > 0] / scored_P[scored_P > 0]
-    meaning = "Prompts by pass rate. Those at exactly 0 or 1 carried no gradient in this sample."
+    meaning = "Prompts by pass rate. Where rewards are right or wrong only, those at exactly 0 or 1 carried no gradient in this sample."
     dead = (rates == 0) | (rates == 1)
     edges = np.linspace(-0.05, 1.05, NUM_RATE_BINS + 1)  # centred on 0, 0.1, ... 1, so that the dead ends stand apart
     series = {

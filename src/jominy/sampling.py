@@ -73,27 +73,43 @@ def sample(
     spec.check()
     task, reward, gold = load_task_and_rewards(spec)
     folder = RunFolder(out)
-    run = None if overwrite else _run_to_continue(folder, spec)
     prompts = task.prompts(spec.prompts, spec.seed)
     if not prompts:
         raise ValueError(f"task {spec.task!r} gave no prompts")
-    rest = prompts if run is None else _unfinished(folder, prompts, spec.rollouts)
+    run, rest = _where_it_stands(folder, spec, prompts, overwrite)
     if run is not None and not rest and run["status"] == "finished":
-        return folder
+        with stage(f"{out} is finished already; nothing is drawn", quiet=quiet):
+            return folder
     with stage(f"loading {spec.model}", quiet=quiet):
         engine = load_engine(spec.model, spec.device)
-    if run is None:
-        run = _start(folder, spec, engine, prompts)
-    with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
-        try:
-            _draw(engine, spec, folder, run, rest, reward, gold, advance)
-        except KeyboardInterrupt:
-            folder.write_run({**run, "status": "interrupted"})
-            raise
-    with stage("scoring some rollouts again by a plain forward pass", quiet=quiet):
-        run["rescoring"] = rescore(engine, prompts, folder)
-    folder.write_run({**run, "status": "finished"})
+    with folder.lock():
+        run, rest = _where_it_stands(folder, spec, prompts, overwrite)  # again: another process may have drawn in the meantime
+        run = _continued(run, engine, out) if run is not None else _start(folder, spec, engine, prompts)
+        with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
+            try:
+                _draw(engine, spec, folder, run, rest, reward, gold, advance)
+            except KeyboardInterrupt:
+                folder.write_run({**run, "status": "interrupted"})
+                raise
+        with stage("scoring some rollouts again by a plain forward pass", quiet=quiet):
+            run["rescoring"] = rescore(engine, prompts, folder)
+        folder.write_run({**run, "status": "finished"})
     return folder
+
+
+def _where_it_stands(
+    folder: RunFolder, spec: SampleSpec, prompts: list[Prompt], overwrite: bool
+) -> tuple[dict[str, Any] | None, list[Prompt]]:
+    """The run to go on with, or None for a new one, and the prompts that are left."""
+    run = None if overwrite else _run_to_continue(folder, spec)
+    return run, prompts if run is None else _unfinished(folder, prompts, spec.rollouts)
+
+
+def _continued(run: dict[str, Any], engine: Engine, out: Path) -> dict[str, Any]:
+    """The run, if this engine drew what is there."""
+    if run["policy"] != engine.name:
+        raise ValueError(f"{out} was drawn by {run['policy']}, this is {engine.name}. Choose another --out, or replace it with --overwrite")
+    return run
 
 
 def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, RewardFunction, RewardFunction | None]:
@@ -109,10 +125,12 @@ def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, RewardFunction, Rewar
 
 
 def _run_to_continue(folder: RunFolder, spec: SampleSpec) -> dict[str, Any] | None:
-    """The run in the folder when it is this very run; None when there is none; ValueError when it is another."""
+    """The run in the folder when it is this very run; None when nothing was drawn there; ValueError when it is another."""
     if not folder.exists():
         return None
     run = folder.read_run()
+    if not folder.parts():
+        return None
     wanted = {**asdict(spec), "sources": sources_of(spec)}
     there = {**run["spec"], "sources": run.get("sources", {})}
     different = [name for name, value in wanted.items() if there.get(name) != value]
@@ -142,10 +160,15 @@ def _start(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequenc
 
 
 def sources_of(spec: SampleSpec) -> dict[str, str]:
-    """Content hashes of the files that task and reward come from, so that an edited file is another run."""
+    """Hashes of the files that task, reward and model come from, so that an edited file or a new checkpoint is another run."""
     named = [word for text in (spec.task, spec.reward or "") for word in (text, *text.replace(",", ":").split(":"))]
     files = [Path(word) for word in dict.fromkeys(named) if word and Path(word).is_file()]
-    return {str(file): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
+    hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
+    if (model := Path(spec.model)).is_dir():
+        # weights are large: name, size and time tell a checkpoint that was written over
+        stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(model.iterdir()) if file.is_file()]
+        hashes[spec.model] = hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]
+    return hashes
 
 
 def environment() -> dict[str, Any]:

@@ -5,6 +5,8 @@ Kept apart from the verbs so that printing the help imports none of them.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -45,12 +47,14 @@ class SampleSpec:
         """Raises ValueError naming the first field that cannot be."""
         lowest = {"prompts": 1, "rollouts": 1, "max_tokens": 1, "temperature": 0.0}
         for name, low in lowest.items():
-            if getattr(self, name) < low:
+            if not low <= getattr(self, name) < math.inf:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least {low}; got {getattr(self, name)}")
         if not 0.0 < self.top_p <= 1.0:
             raise ValueError(f"--top-p must be in (0, 1]; got {self.top_p}")
-        if self.reward_timeout <= 0:
+        if not 0 < self.reward_timeout < math.inf:
             raise ValueError(f"--reward-timeout must be positive; got {self.reward_timeout}")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ValueError(f"--device must be auto, cpu, cuda or cuda:N; got {self.device!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,10 @@ class DiagnosisSpec:
             raise ValueError(f"--group-size must be at least 2, for a group compares its rollouts; got {self.group_size}")
         if self.group_size is not None and num_rollouts is not None and self.group_size > num_rollouts:
             raise ValueError(f"--group-size {self.group_size} needs --rollouts of at least {self.group_size}; got {num_rollouts}")
+        if not math.isfinite(self.success):
+            raise ValueError(f"--success must be a finite reward; got {self.success}")
+        if self.bootstrap_seed < 0:
+            raise ValueError(f"--bootstrap-seed must be at least 0; got {self.bootstrap_seed}")
         for name in ("steps", "prompts_per_step"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")

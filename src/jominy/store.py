@@ -16,11 +16,13 @@ Left out on purpose: what the columns mean for a measure (`tables` turns them in
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,21 @@ class RunFolder:
         number = max(map(_part_number, self.parts()), default=-1) + 1
         file = self.path / "rollouts" / f"part-{number:05d}-{secrets.token_hex(4)}.parquet"
         write_parquet(file, rollouts_to_table(rollouts, prompts))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while a process draws into the folder; the system lets it go when the process ends, however it ends.
+
+        Raises:
+            ValueError: another process holds it; two would draw the same rollouts twice.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(f"another process is drawing into {self.path}; wait for it, or choose another --out") from error
+            yield
 
     def parts(self) -> list[Path]:
         """The files of rollouts written so far, by number, then name."""

@@ -22,7 +22,7 @@ Other names are mapped on the way in: `read_rollouts(path, {"reward": "score"})`
 - Of several columns with log-probabilities the first in this list counts. No log-probability is above 0.
 - `logprob` without a number of tokens is left out, for its mean cannot be known; when it was mapped on purpose that is an error.
   A column that is a mean already is `mean_logprob`.
-- In a table with gold somewhere, truth is unknown where gold is missing: such a row is unscored, whatever its reward.
+- In a table with gold somewhere, a row without gold is right when its reward says so, and stays out of the false pay share.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def groups_of(table: pa.Table, success: float = 1.0, *, path: Path | None = None
 
     Args:
         table: as `read_rollouts` gives it.
-        success: a response is right when its gold, or else its reward, is at least this.
+        success: a response is right when its gold, or else its reward, is at least this; gold lies in [0, 1], so 1 is enough for it.
         path: where the table is from, for messages.
 
     Raises:
@@ -170,10 +170,10 @@ def _groups_of(table: pa.Table, success: float) -> Groups:
     right_N, paid_N = rewards_N >= success, None
     gold_N, has_gold_N = _numbers(table, "gold")
     if has_gold_N.any():
-        scored_N = scored_N & has_gold_N
-        right_N, paid_N = gold_N >= success, scored_N & right_N
+        paid_N = has_gold_N & scored_N & right_N
+        right_N = np.where(has_gold_N, gold_N >= min(success, 1.0), right_N)
     num_tokens_N = _num_tokens(table)
-    choices_N = _numbers(table, "num_choices")[0] if "num_choices" in table.column_names else None
+    choices_N = _whole_numbers(table, "num_choices") if "num_choices" in table.column_names else None
     first_P = offsets_P1[:-1] if order_N is None else order_N[offsets_P1[:-1]]
     return Groups(
         offsets_P1=offsets_P1,
@@ -186,7 +186,7 @@ def _groups_of(table: pa.Table, success: float) -> Groups:
         num_tokens_N=_in_order(num_tokens_N, order_N),
         repetitive_N=_in_order(_repetitive(table), order_N),
         prompt_ids=prompt_ids,
-        num_choices_P=None if choices_N is None else choices_N[first_P].astype(np.int64),
+        num_choices_P=None if choices_N is None else choices_N[first_P],
     )
 
 
@@ -323,7 +323,17 @@ def _num_tokens(table: pa.Table) -> Ints | None:
     for name in ("token_ids", "logprobs_t1", "logprobs"):
         if name in table.column_names and table[name].null_count == 0 and pa.types.is_nested(table[name].type):
             return np.asarray(pc.list_value_length(table[name]).to_numpy(), dtype=np.int64)
-    return _numbers(table, "num_tokens")[0].astype(np.int64) if "num_tokens" in table.column_names else None
+    return _whole_numbers(table, "num_tokens") if "num_tokens" in table.column_names else None
+
+
+def _whole_numbers(table: pa.Table, name: str) -> Ints:
+    """[N] whole numbers from 0 up; 0 where missing."""
+    values_N = _numbers(table, name)[0]
+    bad_N = (values_N < 0) | (values_N > 2**53) | (values_N != np.floor(values_N))
+    if bad_N.any():
+        row = int(bad_N.argmax())
+        raise ValueError(f"column `{name}`, row {row + 1}: {values_N[row]:g} is no whole number from 0 up")
+    return values_N.astype(np.int64)
 
 
 def _truncated(table: pa.Table) -> Bools | None:

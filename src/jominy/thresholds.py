@@ -48,5 +48,7 @@ def thresholds_with(changes: Mapping[str, float] | None = None) -> dict[str, Thr
     for name, value in (changes or {}).items():
         if name not in known:
             raise ValueError(f"no threshold {name!r}; there are {', '.join(known)}")
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"threshold {name} must be in [0, 1]; got {value:g}")
         known[name] = replace(known[name], value=value)
     return known

@@ -60,4 +60,12 @@ def rows_that_fit(
 def budget_bytes(device: torch.device, memory_gib: float | None) -> int:
     """The caller's budget in bytes, or half of what is free; JOMINY_MEMORY_GIB in the environment stands in for the caller."""
     given = os.environ.get("JOMINY_MEMORY_GIB") if memory_gib is None else memory_gib
-    return int(float(given) * 2**30) if given is not None else int(SHARE * available_bytes(device))
+    if given is None:
+        return int(SHARE * available_bytes(device))
+    try:
+        gib = float(given)
+    except ValueError:
+        gib = 0.0
+    if not 0 < gib < float("inf"):
+        raise ValueError(f"JOMINY_MEMORY_GIB must be a number of GiB above 0; it is {given!r}")
+    return int(gib * 2**30)

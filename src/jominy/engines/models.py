@@ -284,6 +284,9 @@ def _load(folder: str, name: str, device: str, local_only: bool) -> tuple[Any, A
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if chosen.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device '{device}' was asked for and torch sees no GPU; use device 'cpu' or 'auto'")
+    _, _, number = chosen.partition(":")
+    if number and int(number) >= torch.cuda.device_count():
+        raise ValueError(f"device '{device}' was asked for and torch sees {torch.cuda.device_count()} GPUs, numbered from 0")
     dtype = torch.float32 if chosen == "cpu" else torch.bfloat16
     part = "tokenizer"
     try:

@@ -155,7 +155,8 @@ _MEANING = {
     "silhouette of permuted labels": "What noise alone gives at these class sizes.",
     "share with S < 0 under permuted labels": "How often noise alone is below zero: what to hold the observed share against.",
     "silhouette above permuted labels": "The part of the silhouette that is not noise.",
-    "pooled permutation z": "How far all silhouettes together lie above permuted labels; beyond 2 is more than noise.",
+    "pooled permutation z": "How far all silhouettes together lie above permuted labels; beyond 2 is more than noise. "
+    "A test statistic: it has no interval.",
 }
 """One sentence a measure, for the reader of the page."""
 

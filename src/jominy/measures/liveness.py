@@ -153,9 +153,9 @@ def gradient_chance(groups: Groups, group_size: int) -> NDArray[np.float64]:
 
 
 _KINDS = {
-    "live": "hold right and wrong answers, so that they carry a gradient",
-    "all-right": "hold right answers only: nothing is left to learn from them",
-    "all-wrong": "hold wrong answers only: there is nothing to reinforce",
+    "live": "hold right and wrong answers",
+    "all-right": "hold right answers only",
+    "all-wrong": "hold wrong answers only",
 }
 
 
@@ -225,7 +225,7 @@ def _live_prompts(live: Measure) -> Measure:
         low=None if live.low is None else live.low * scale,
         high=None if live.high is None else live.high * scale,
         unit="prompts",
-        meaning="Prompts whose group is expected to carry a gradient: the live share times the prompts.",
+        meaning="Prompts whose group is expected to hold right and wrong answers: the live share times the prompts.",
         paper=OURS,
     )
 

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("tasks",),
     ("evidence", "histograms"),
     ("findings",),
-    ("advice", "costing", "reporting", "checking"),
+    ("advice", "verdict", "costing", "reporting", "checking"),
     ("sampling", "diagnosis"),
     ("printing",),
     ("cli",),

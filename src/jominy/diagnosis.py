@@ -2,7 +2,7 @@
 
     groups -> measures (estimates with intervals) -> findings (what they mean) -> verdict and advice (what to do)
 
-This file puts the parts together; the estimates are in `measures` and `evidence`, the rules in `findings` and `advice`.
+This file puts the parts together; the estimates are in `measures` and `evidence`, the rules in `findings`, `verdict` and `advice`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from jominy.advice import advise
 from jominy.costing import cost_of
 from jominy.evidence import Evidence, gather
-from jominy.findings import decide, run_checks
+from jominy.findings import run_checks
 from jominy.groups import Groups
 from jominy.histograms import histograms_of
 from jominy.measures.clarity import Clarity
@@ -29,6 +29,7 @@ from jominy.specs import DiagnosisSpec
 from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of, read_rollouts
 from jominy.thresholds import thresholds_with
+from jominy.verdict import decide
 
 MAX_PROMPTS_LISTED = 2000
 

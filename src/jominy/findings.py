@@ -1,19 +1,18 @@
 """From measures to findings: what was seen, how sure, what to do. One small function a check.
 
 A check returns a `Finding` when it has something to say, `Skipped` when it cannot run, None when all is well.
-`CHECKS` is the list; adding a check is adding a function to it. The verdict follows from the most severe finding.
-Left out on purpose: which recipe fits (`advice`), what the evidence is (`evidence`) and every estimate (`measures`).
+`CHECKS` is the list; adding a check is adding a function to it.
+Left out on purpose: the verdict that follows (`verdict`), which recipe fits (`advice`), what the evidence is (`evidence`) and every
+estimate (`measures`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from jominy.evidence import Evidence, percent
 from jominy.papers import ALIGNMENT, CLARITY, DAPO, PASS_AT_K, PRECISION
 from jominy.records import Finding, Measure, Severity, Skipped
-from jominy.results import Verdict
 from jominy.thresholds import Thresholds
 
 SEVERITY_ORDER: tuple[Severity, ...] = ("stop", "fix", "watch", "good")
@@ -389,25 +388,3 @@ def run_checks(evidence: Evidence, limit: Thresholds) -> tuple[tuple[Finding, ..
             results.append(check(evidence, limit))
     findings = sorted((r for r in results if isinstance(r, Finding)), key=lambda finding: SEVERITY_ORDER.index(finding.severity))
     return tuple(findings), tuple(r for r in results if isinstance(r, Skipped))
-
-
-def decide(findings: tuple[Finding, ...], evidence: Evidence) -> Verdict:
-    """The verdict: `stop` when a finding says stop, else `fix first` when one says fix, else `go`; never `go` without a gradient share."""
-    answers: dict[Severity, Literal["stop", "fix first"]] = {"stop": "stop", "fix": "fix first"}
-    for severity, value in answers.items():
-        if deciding := [finding for finding in findings if finding.severity == severity]:
-            rule = "; ".join(f"{finding.code}: {finding.rule}" for finding in deciding)
-            return Verdict(value=value, rule=rule, headline=deciding[0].title + ".")
-    share = evidence.liveness.gradient
-    if share.value is None:
-        return Verdict(
-            value="fix first", rule="the gradient share is undefined", headline=f"Nothing can be said about signal: {share.why_none}."
-        )
-    reach = f"pass@1 is {percent(evidence.pass_rate)}, {evidence.alignment.name} is {percent(evidence.alignment)}"
-    good = "; ".join(f"{finding.code}: {finding.rule}" for finding in findings if finding.code in ("live", "live-unsure"))
-    return Verdict(
-        value="go",
-        rule=f"no finding says stop or fix; {good}",
-        headline=f"RL has something to work with: {percent(share)} of the groups would carry a gradient, "
-        + ("what counts as right is not known." if evidence.off_the_line else f"{reach}."),
-    )

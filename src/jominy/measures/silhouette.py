@@ -164,6 +164,7 @@ def prompt_clarity(groups: Groups, keep_N: Bools, *, min_class_size: int = 1) ->
     found_7P = np.full((7, groups.num_prompts), np.nan)
 
     def work(block: Block) -> None:
+        """Write the numbers of one block into its prompts' columns."""
         right_Bn = block.cut(kept.correct_N)
         num_right_B = np.count_nonzero(right_Bn, axis=1)
         rows = np.flatnonzero((num_right_B >= min_class_size) & (block.size - num_right_B >= min_class_size))

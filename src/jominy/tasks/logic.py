@@ -44,6 +44,7 @@ def make(options: str) -> Task:
     reasoning.dataset_of(name, tuple(settings.items()), 0, 1)
 
     def prompts(num_prompts: int, seed: int) -> list[Prompt]:
+        """Distinct items of the dataset, scattered by seed."""
         # reasoning-gym seeds item i with seed + i: neighbouring seeds would share all but one item.
         scattered = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big") >> 1
         size = 2 * num_prompts + 20

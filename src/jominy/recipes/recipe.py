@@ -1,0 +1,68 @@
+"""A recipe: how the rewards of groups become a weight for every token. Owns the record `Recipe`.
+
+    objective of a step = sum_{i,t} scale_it * w_it * logp_it,     w_it = -d loss_it / d logp_it, held constant            (ascent)
+    keep -> which rollouts train;  credit -> A_i;  weigh -> w_it;  divide -> scale_it
+
+Every policy-gradient surrogate has a gradient of this form, so an engine that can step on a weighted log-likelihood can run them all.
+Left out on purpose: value networks and an entropy bonus, which are not of this form, and drawing: `fill` only says what the loop does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from jominy.groups import Groups
+from jominy.records import Bools, Floats, Ints, Paper
+
+Array = Any
+"""A NumPy array or a torch tensor: `weigh` and `clipped` are written against the array API and return what they were given."""
+
+Fill = Literal["off", "until_full", "two_then_repeat"]
+Source = Literal["rollouts", "demonstrations"]
+
+
+class TokenFunction(Protocol):
+    """A function of the log-probabilities and advantages of B rows, all [B, T] in nats, tokens outside `inside_BT` meaningless."""
+
+    def __call__(
+        self, logp_BT: Array, old_BT: Array, reference_BT: Array | None, advantage_BT: Array, inside_BT: Array, /
+    ) -> Array: ...  # pragma: no cover - a signature only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Recipe:
+    """A way of training.
+
+    Example: load_recipe("grpo").credit(Groups.of(rewards=[[1, 0, 0, 0]])).round(2)      # [1.5, -0.5, -0.5, -0.5]
+    """
+
+    name: str
+    """Under which `load_recipe` makes it again, options included: `dapo:clip_high=0.3`."""
+    summary: str
+    """One line for the listing."""
+    paper: Paper
+    """Where the formula comes from."""
+    keep: Callable[[Groups], Bools]
+    """[N] which rollouts train, a subset of the scored ones; those with an advantage of 0 may be among them, for `divide` counts them."""
+    credit: Callable[[Groups], Floats]
+    """[N] advantages; 0 where unscored."""
+    weigh: TokenFunction
+    """[B, T] `w_t`, 0 outside; depends on the log-probabilities through logp - old, logp - reference and old - reference alone."""
+    divide: Callable[[Bools, Ints], Floats]
+    """(inside_NT, segment_NT) of all kept rollouts of a step -> scale_NT, 0 outside; computed once, before any backward pass."""
+    clipped: TokenFunction | None = None
+    """[B, T] tokens whose weight the clip changed; None when there is no clip."""
+    fill: Fill = "off"
+    """until_full: draw until enough groups keep a rollout; two_then_repeat: draw twice, then repeat those that do; off: take what comes."""
+    source: Source = "rollouts"
+    """demonstrations: the gold answers of the prompts stand in for drawn responses."""
+    needs_reference: bool = False
+    """Whether `weigh` needs log-probabilities under the starting policy."""
+    zero_stays_zero: bool = True
+    """An advantage of 0 gives weights of 0, so such rows need no computing; False with a KL term."""
+    constant_is_zero: bool = False
+    """Rollouts of a group whose rewards are all equal are not kept or have an advantage of exactly 0."""
+    spans: tuple[str, ...] = ()
+    """Train only tokens inside spans of these kinds; () is all tokens."""

@@ -1,0 +1,65 @@
+"""Learning by example: SFT on the gold answers of the task, and rejection fine-tuning on the policy's own right answers.
+
+    sft   w_t = 1 on every token of a demonstration          rft   w_t = 1 where r >= success, wrong answers left out     (2308.01825)
+
+Sum over all tokens / their number, as everywhere in SFT. No ratio and no clip: a demonstration was not drawn by any policy of ours.
+The mean gradient of sft is that of the mean log-likelihood a token of the demonstrations. That of rft with divide=sequences, on policy, one
+prompt, pass rate p, group G, is (1 - (1-p)^G) * grad log p: what `positive_only` does on policy. There is no contrast with wrong answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from jominy.groups import Groups
+from jominy.recipes.policy_gradient import build
+from jominy.recipes.recipe import Recipe
+from jominy.recipes.settings import Advantage, Ratio, Settings
+from jominy.recipes.shaping import right
+from jominy.records import Bools, Floats, Paper
+
+SFT_PAPER = Paper(arxiv="", title="maximum likelihood")
+RFT_PAPER = Paper(
+    arxiv="2308.01825", title="Scaling Relationship on Learning Mathematical Reasoning", where="rejection sampling fine-tuning"
+)
+DEFAULTS = Settings(advantage=Advantage(baseline="none", scale="none"), ratio=Ratio(kind="none"), divide="tokens")
+COMPARING = ("baseline", "scale", "ddof", "epsilon", "ratio", "clip_low", "clip_high", "dual", "overlong", "lambda")
+
+
+def sft(options: str, max_tokens: int | None) -> Recipe:
+    """The gold answers of the prompts, every token alike.
+
+    >>> recipe = sft("", None)
+    >>> recipe.source, recipe.credit(Groups.of(rewards=[[1], [0], [None]]))      # what a reward says of a demonstration plays no part
+    ('demonstrations', array([1., 1., 0.]))
+    """
+    without = (*COMPARING, "weight", "weight_beta", "success", "truncated", "fill")
+    summary = "learn the task's gold answers by heart"
+    recipe = build("sft", summary, SFT_PAPER, DEFAULTS, options, max_tokens, without=without, raw=_one, constant_is_zero=False)
+    return replace(recipe, source="demonstrations")
+
+
+def rft(options: str, max_tokens: int | None) -> Recipe:
+    """The policy's own right answers, every token alike.
+
+    >>> rft("success=0.5", None).keep(Groups.of(rewards=[[0.75, 0.25, None]]))
+    array([ True, False, False])
+    """
+    summary = "learn the model's own right answers by heart"
+    return build(
+        "rft", summary, RFT_PAPER, DEFAULTS, options, max_tokens, without=COMPARING, raw=_right, choose=_is_right, constant_is_zero=False
+    )
+
+
+def _one(groups: Groups, rewards_N: Floats, settings: Settings) -> Floats:
+    return np.ones(groups.num_rollouts)
+
+
+def _right(groups: Groups, rewards_N: Floats, settings: Settings) -> Floats:
+    return right(groups, settings.success).astype(np.float64)
+
+
+def _is_right(groups: Groups, settings: Settings) -> Bools:
+    return right(groups, settings.success)

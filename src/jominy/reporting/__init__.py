@@ -1,31 +1,40 @@
 """From a run folder to one self-contained page; computes no numbers.
 
-    diagnosis.json + run.json + rollouts/*.parquet  ->  report.html
+    diagnosis.json + run.json + rollouts/*.parquet                                       ->  report.html
+    run.json + steps.jsonl + evaluations.jsonl + explanation.json (+ diagnosis.json)     ->  report.html, of a training folder
 
 Everything the page says stands in those files; here it is only checked, formatted and drawn. The page opens offline, asks nothing of a
-network, and treats every text of a model, a task or a log as data.
-Left out on purpose: measures, thresholds, advice (`diagnosis` owns them).
+network, and treats every text of a model, a task or a log as data. Of a training folder with two evaluations `explanation.json` is made
+first where it is missing or of an earlier step, so that the page of a run that goes on is never behind.
+Left out on purpose: measures, thresholds, advice (`diagnosis` and `explaining` own them).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from jominy.reporting.page import page_of
-from jominy.reporting.reading import MAX_ROLLOUTS, read_rows
+from jominy.explaining import explain_path
+from jominy.reporting.page import page_of, training_page_of
+from jominy.reporting.reading import MAX_ROLLOUTS, read_rows, read_rows_of
+from jominy.reporting.training import TrainingLog, is_training, read_training
+from jominy.steplog import EXPLANATION_FILE
 from jominy.store import RunFolder, read_json, write_bytes
 
-__all__ = ["MAX_ROLLOUTS", "page_of", "report"]
+__all__ = ["MAX_ROLLOUTS", "page_of", "report", "training_page_of"]
 
 
 def report(folder: Path) -> Path:
-    """Write `report.html` into a run folder that holds a diagnosis, and return its path.
+    """Write `report.html` into a run folder that holds a diagnosis or a training run, and return its path.
 
     The rollouts to read are at most `MAX_ROLLOUTS`, spread evenly over the prompts; the page says how many of how many. A folder without
-    rollouts (the diagnosis of somebody else's file) gives a page without them.
+    rollouts (the diagnosis of somebody else's file) gives a page without them. A training folder may be of a run that was killed at any
+    moment: the page shows what there is and says what is missing.
 
     Args:
-        folder: a run folder with `diagnosis.json`; `run.json`, `prompts.parquet` and `rollouts/` are used where they exist.
+        folder: a run folder with `diagnosis.json`, or one of `train`; `run.json`, `prompts.parquet` and `rollouts/` are used where they
+            exist.
 
     Raises:
         ValueError: there is no diagnosis, or a file is broken or of a newer jominy; names the file, the field and what to do.
@@ -33,12 +42,49 @@ def report(folder: Path) -> Path:
     Example: report(Path("runs/demo"))      # runs/demo/report.html
     """
     store = RunFolder(Path(folder))
-    diagnosis = read_json(store.diagnosis_file, f"run `jominy diagnose {folder}` first")
     run = store.read_run() if store.exists() else None
-    rows = read_rows(store, MAX_ROLLOUTS)
-    try:
-        page = page_of(diagnosis, rows, run)
-    except ValueError as error:
-        raise ValueError(f"{store.diagnosis_file}: {error}. Run `jominy diagnose {folder}` again to make it anew") from error
+    page = _training_page(store, run) if run is not None and is_training(run) else _diagnosis_page(store, run)
     write_bytes(store.report_file, page.encode("utf-8", "replace"))
     return store.report_file
+
+
+def _diagnosis_page(store: RunFolder, run: Mapping[str, Any] | None) -> str:
+    diagnosis = read_json(store.diagnosis_file, f"run `jominy diagnose {store.path}` first")
+    rows = read_rows(store, MAX_ROLLOUTS)
+    try:
+        return page_of(diagnosis, rows, run)
+    except ValueError as error:
+        raise ValueError(f"{store.diagnosis_file}: {error}. Run `jominy diagnose {store.path}` again to make it anew") from error
+
+
+def _training_page(store: RunFolder, run: Mapping[str, Any]) -> str:
+    log = read_training(store.path, run)
+    explanation, why = _explanation_of(store, log)
+    diagnosis = read_json(store.diagnosis_file) if store.diagnosis_file.is_file() else None
+    ends = [log.evaluations[0], log.evaluations[-1]] if len(log.evaluations) > 1 else list(log.evaluations)
+    folders = [RunFolder(store.path / str(line["folder"])) for line in ends if line.get("folder")]
+    rows, num_stored = read_rows_of(folders, MAX_ROLLOUTS) if folders else ([], 0)
+    try:
+        return training_page_of(log, explanation, why, diagnosis, rows, num_stored)
+    except ValueError as error:
+        raise ValueError(f"{store.path}: {error}. Run `jominy explain {store.path}` again to make it anew") from error
+
+
+def _explanation_of(store: RunFolder, log: TrainingLog) -> tuple[Mapping[str, Any] | None, str]:
+    """`explanation.json` of the first and the last evaluation, made where it is missing or of others; or None and why."""
+    if len(log.evaluations) < 2:
+        found = "no evaluation is finished yet" if not log.evaluations else "only one evaluation is finished yet"
+        return None, f"What training changed cannot be said: it takes two evaluations of the held-out prompts, and {found}."
+    file = store.path / EXPLANATION_FILE
+    found_steps = _steps_of(read_json(file)) if file.is_file() else None
+    if found_steps != (log.evaluations[0]["step"], log.evaluations[-1]["step"]):
+        try:
+            explain_path(store.path)
+        except ValueError as error:
+            return None, f"What training changed cannot be said: {error}"
+    return read_json(file), ""
+
+
+def _steps_of(explanation: Mapping[str, Any]) -> tuple[Any, Any] | None:
+    source = explanation.get("source")
+    return (source.get("before_step"), source.get("after_step")) if isinstance(source, Mapping) else None

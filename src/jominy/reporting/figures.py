@@ -15,7 +15,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-BLUE, ORANGE, GREY = "#3b82d6", "#c8731a", "#7f8896"
+BLUE, ORANGE, GREY, GREEN = "#3b82d6", "#c8731a", "#7f8896", "#2a9d6f"
 BAND = "rgba(59,130,214,0.22)"
 COLOURS = {"right": BLUE, "wrong": ORANGE}
 PATTERNS = {"wrong": "/"}
@@ -47,7 +47,7 @@ def draw_curve(curve: Record) -> Figure:
             hovertemplate=f"{x_name} = %{{x}}: <b>%{{y:.3f}}</b><br>95 % %{{customdata[0]}}<br>%{{customdata[1]}} prompts<extra></extra>",
         )
     )
-    return _figure(
+    return make_figure(
         traces, _axis_of(curve["x"], x_name), {"title": {"text": escape(curve["name"])}, "range": [0, 1.02] if is_share else None}
     )
 
@@ -97,10 +97,10 @@ def draw_histogram(histogram: Record) -> Figure:
     traces = [_bars(histogram, name, axis="y" if i == 0 else f"y{i + 1}") for i, name in enumerate(counted)]
     traces += [_steps(histogram, name) for name in expected]
     if len(counted) > 1:
-        figure = _figure(traces, {**axis_x, "anchor": "free", "position": 0.0}, {})
+        figure = make_figure(traces, {**axis_x, "anchor": "free", "position": 0.0}, {})
         figure["layout"].update(_floors(counted))
     else:
-        figure = _figure(traces, axis_x, {"title": {"text": escape(counted[0]) if counted else "expected"}, "rangemode": "tozero"})
+        figure = make_figure(traces, axis_x, {"title": {"text": escape(counted[0]) if counted else "expected"}, "rangemode": "tozero"})
     figure["layout"]["showlegend"] = bool(expected)
     return figure
 
@@ -118,7 +118,7 @@ def _floors(names: Sequence[str]) -> Figure:
             "nticks": 4,
             "anchor": "x",
         }
-        floors["yaxis" if i == 0 else f"yaxis{i + 1}"] = _axis(settings)
+        floors["yaxis" if i == 0 else f"yaxis{i + 1}"] = make_axis(settings)
     return floors
 
 
@@ -138,12 +138,12 @@ def _bars(histogram: Record, name: str, axis: str) -> go.Bar:
         name=escape(name),
         yaxis=axis,
         customdata=[f"{low:.3g} to {high:.3g}" for low, high in bins],
-        marker={"color": COLOURS.get(name, BLUE), "pattern": _pattern(PATTERNS.get(name, ""))},
+        marker={"color": COLOURS.get(name, BLUE), "pattern": make_pattern(PATTERNS.get(name, ""))},
         hovertemplate=f"%{{customdata}}: <b>%{{y}}</b> {escape(name)}<extra></extra>",
     )
 
 
-def _pattern(shape: str) -> Figure:
+def make_pattern(shape: str) -> Figure:
     return {"shape": shape, "fillmode": "overlay", "fgcolor": "rgba(255,255,255,0.6)", "solidity": 0.2, "size": 7}
 
 
@@ -174,10 +174,10 @@ def _draw_pass_rates(histogram: Record) -> Figure:
     traces = []
     for position, name in enumerate(series):
         bars = _bars({**histogram, "series": series}, name, axis="y")
-        look = {"color": BLUE} if position == 0 else {"color": GREY, "pattern": _pattern("/")}
+        look = {"color": BLUE} if position == 0 else {"color": GREY, "pattern": make_pattern("/")}
         traces.append(bars.update(name=escape(name), marker=look))
     axis_x = {"title": {"text": "pass rate"}, "range": [edges[0], edges[-1]]}
-    figure = _figure(traces, axis_x, {"title": {"text": "prompts"}, "rangemode": "tozero"})
+    figure = make_figure(traces, axis_x, {"title": {"text": "prompts"}, "rangemode": "tozero"})
     first, last = (0, 1) if len(histogram["series"]) > 1 else _inside(edges)
     note = {
         "text": "live region 0 &lt; p &lt; 1",
@@ -201,20 +201,20 @@ def _inside(edges: Sequence[float]) -> tuple[float, float]:
     return inside[0], inside[-1]
 
 
-def _axis(settings: Figure) -> Figure:
+def make_axis(settings: Figure) -> Figure:
     title = {**settings.get("title", {}), "font": {"size": 13}}
     return {"zeroline": False, "fixedrange": True, **settings, "title": title}
 
 
-def _figure(traces: Sequence[Any], axis_x: Figure, axis_y: Figure) -> Figure:
+def make_figure(traces: Sequence[Any], axis_x: Figure, axis_y: Figure) -> Figure:
     """The traces with the layout that all plots share, as plain JSON values without Plotly's template."""
     layout = {
         "margin": {"l": 56, "r": 12, "t": 12, "b": 48},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13},
-        "xaxis": _axis(axis_x),
-        "yaxis": _axis(axis_y),
+        "xaxis": make_axis(axis_x),
+        "yaxis": make_axis(axis_y),
         "bargap": 0,
         "barmode": "overlay",
         "hovermode": "closest",

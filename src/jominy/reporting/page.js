@@ -180,6 +180,7 @@
   function rolloutCard(rollout) {
     const chips = make("p", "chips", badge(ICONS[rollout.outcome], rollout.outcome));
     const chip = (label, value) => chips.append(make("span", "chip", make("span", "muted", label), " ", value));
+    if (byId("by-policy") && rollout.policy) chip("policy", rollout.policy);
     if (rollout.reward !== null) chip("reward", show(rollout.reward));
     if (rollout.gold !== null) chip("gold", show(rollout.gold));
     if (rollout.answer !== null) chip("answer", firstWords(rollout.answer, 80));
@@ -198,10 +199,12 @@
   function filterRollouts() {
     const prompt = byId("by-prompt").value, outcome = byId("by-outcome").value, order = byId("rollout-order").value;
     const from = byId("reward-from").valueAsNumber, to = byId("reward-to").valueAsNumber;
+    const policy = byId("by-policy")?.value ?? "";
     const words = byId("by-text").value.trim().toLowerCase();
     const found = data.rollouts.filter((rollout) =>
       (prompt === "" || rollout.prompt === Number(prompt)) &&
       (outcome === "" || rollout.outcome === outcome) &&
+      (policy === "" || rollout.policy === policy) &&
       (Number.isNaN(from) || (rollout.reward !== null && rollout.reward >= from)) &&
       (Number.isNaN(to) || (rollout.reward !== null && rollout.reward <= to)) &&
       (words === "" || searchable(rollout).includes(words)));

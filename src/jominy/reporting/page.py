@@ -1,4 +1,4 @@
-"""The page itself: a checked diagnosis, rollouts and a run in; one string of HTML out.
+"""The page itself: a checked diagnosis or training section, rollouts and a run in; one string of HTML out.
 
     Content-Security-Policy: default-src 'none'; script-src <hashes>; style-src 'unsafe-inline'
 
@@ -18,14 +18,17 @@ from importlib import resources
 from itertools import pairwise
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from jominy.explanation import Explanation, signed, signed_interval
 from jominy.formatting import arxiv_address, brief, date, flat, hours, interval, number, plain, spaced, unit_sign
+from jominy.reporting.changes import direction, training_section
 from jominy.reporting.checking import check
 from jominy.reporting.figures import draw_curve, draw_histogram
 from jominy.reporting.reading import Row, rollout_of, turns_of
+from jominy.reporting.training import TrainingLog
 from jominy.results import Diagnosis
 
 Record = Mapping[str, Any]
@@ -56,7 +59,7 @@ SAMPLING_WORDS = {"temperature": "temperature", "top_p": "top-p", "max_tokens": 
 
 
 def page_of(diagnosis: Record, rows: Sequence[Row], run: Record | None) -> str:
-    """The page as one string; the same input gives the same bytes.
+    """The page of a diagnosis as one string; the same input gives the same bytes.
 
     Args:
         diagnosis: a `results.Diagnosis` as a dictionary (`dataclasses.asdict`, or read from `diagnosis.json`).
@@ -66,22 +69,51 @@ def page_of(diagnosis: Record, rows: Sequence[Row], run: Record | None) -> str:
     Raises:
         ValueError: the diagnosis lacks a field or holds a value of another type; names the field.
     """
-    check(diagnosis, Diagnosis, "diagnosis")
-    _check_lengths(diagnosis)
-    plots = _plots_of(diagnosis)
-    data = {"figures": {plot["id"]: plot["figure"] for plot in plots if plot["figure"]}, **_reading_of(diagnosis, rows)}
+    return _render(diagnosis, None, rows, max(diagnosis.get("num_rollouts", 0), len(rows)), run)
+
+
+def training_page_of(
+    log: TrainingLog, explanation: Record | None, why_no_explanation: str, diagnosis: Record | None, rows: Sequence[Row], num_stored: int
+) -> str:
+    """The page of a training folder as one string; the same input gives the same bytes.
+
+    Args:
+        log: what the folder holds so far.
+        explanation: an `explanation.Explanation` as a dictionary, or None.
+        why_no_explanation: then, why, in a sentence.
+        diagnosis: `diagnosis.json`, where the folder has one.
+        rows: rollouts to read, of the evaluations.
+        num_stored: how many these are chosen from.
+
+    Raises:
+        ValueError: the explanation or the diagnosis lacks a field or holds a value of another type; names the field.
+    """
+    if explanation is not None:
+        check(explanation, Explanation, "explanation")
+    return _render(diagnosis, training_section(log, explanation, why_no_explanation), rows, num_stored, log.run)
+
+
+def _render(diagnosis: Record | None, training: Record | None, rows: Sequence[Row], num_stored: int, run: Record | None) -> str:
+    if diagnosis is not None:
+        check(diagnosis, Diagnosis, "diagnosis")
+        _check_lengths(diagnosis)
+    plots = [] if diagnosis is None else _plots_of(diagnosis)
+    drawn = [*plots, *(() if training is None else (*training["changes"], *training["plots"]))]
+    data = {"figures": {plot["id"]: plot["figure"] for plot in drawn if plot["figure"]}, **_reading_of(diagnosis, training, rows)}
     style, script, plotly = _asset("page.css"), _asset("page.js"), get_plotlyjs()
     return (
         _environment()
-        .from_string(_asset("page.html.jinja"))
+        .get_template("page.html.jinja")
         .render(
             diagnosis=diagnosis,
-            title=_title_of(diagnosis),
-            facts=_facts_of(diagnosis, run),
+            training=training,
+            title=_title_of(diagnosis, training),
+            facts=[] if diagnosis is None else _facts_of(diagnosis, run),
             plots=plots,
             num_read=len(rows),
-            num_stored=max(diagnosis["num_rollouts"], len(rows)),
-            run_facts=flat({**(run or {}), "diagnosis": diagnosis["source"]}),
+            num_stored=num_stored,
+            policies=list(dict.fromkeys(row["policy"] for row in rows if row.get("policy"))),
+            run_facts=flat({**(run or {}), **({} if diagnosis is None else {"diagnosis": diagnosis["source"]})}),
             policy=_policy_of([script, plotly]),
             style=Markup(style),
             script=Markup(script),
@@ -91,16 +123,21 @@ def page_of(diagnosis: Record, rows: Sequence[Row], run: Record | None) -> str:
     )
 
 
-def _title_of(diagnosis: Record) -> str:
+def _title_of(diagnosis: Record | None, training: Record | None) -> str:
+    if training is not None:
+        return f"{training['word']}: {dict(training['facts']).get('model', 'training')}"
+    assert diagnosis is not None
     source = diagnosis["source"]
     return f"{VERDICT_WORDS[diagnosis['verdict']['value']]}: {source.get('model') or source.get('path') or 'diagnosis'}"
 
 
 def _environment() -> Environment:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader = FunctionLoader(_asset)
+    environment = Environment(autoescape=True, loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(
         number=number, interval=interval, arxiv=arxiv_address, spaced=spaced, brief=brief, hours=hours, unit_sign=unit_sign
     )
+    environment.filters.update(signed=signed, signed_interval=signed_interval, direction=direction)
     environment.globals.update(VERDICT_WORDS=VERDICT_WORDS, SEVERITY_WORDS=SEVERITY_WORDS, KIND_OF=KIND_OF)
     return environment
 
@@ -174,13 +211,15 @@ def _why_missing(name: str, skipped: Sequence[Record]) -> list[str]:
     return [f"{check['code']}: needs {check['missing']}" for check in skipped if any(word in check["code"] for word in words)]
 
 
-def _reading_of(diagnosis: Record, rows: Sequence[Row]) -> dict[str, Any]:
+def _reading_of(diagnosis: Record | None, training: Record | None, rows: Sequence[Row]) -> dict[str, Any]:
     """The prompts and the rollouts that the page's script lists."""
-    success = _success_of(diagnosis["source"])
-    ids = list(dict.fromkeys([summary["prompt_id"] for summary in diagnosis["prompts"]] + [row["prompt_id"] for row in rows]))
+    explanation = None if training is None else training["explanation"]
+    success = _success_of(diagnosis["source"] if diagnosis is not None else explanation["source"] if explanation is not None else {})
+    summaries = [] if diagnosis is None else diagnosis["prompts"]
+    ids = list(dict.fromkeys([summary["prompt_id"] for summary in summaries] + [row["prompt_id"] for row in rows]))
     place = {prompt_id: position for position, prompt_id in enumerate(ids)}
     prompts: list[dict[str, Any]] = [{"id": prompt_id, "scored": None, "correct": None, "silhouette": None} for prompt_id in ids]
-    for summary in diagnosis["prompts"]:
+    for summary in summaries:
         prompts[place[summary["prompt_id"]]].update(
             scored=summary["num_scored"], correct=summary["num_correct"], silhouette=summary.get("silhouette")
         )
@@ -194,7 +233,7 @@ def _reading_of(diagnosis: Record, rows: Sequence[Row]) -> dict[str, Any]:
 def _success_of(source: Record) -> float:
     success = source.get("success", 1.0)
     if not isinstance(success, int | float):
-        raise ValueError(f"diagnosis.source.success is {success!r}, expected a number")
+        raise ValueError(f"source.success is {success!r}, expected a number")
     return float(success)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from jominy.store import ROLLOUT_SCHEMA, RunFolder, messages_from_json, read_parquet
 
@@ -29,7 +30,7 @@ MAX_TOTAL = 3_000_000
 Row = Mapping[str, Any]
 
 COLUMNS = (
-    "prompt_id prompt task index text answer pieces logprobs_t1 stop reward reward_parts note gold".split()
+    "prompt_id prompt task index text answer pieces logprobs_t1 stop reward reward_parts note gold policy".split()
 )  # what the page shows of `ROLLOUT_SCHEMA`
 
 
@@ -73,6 +74,14 @@ def read_rows(store: RunFolder, most: int) -> list[dict[str, Any]]:
         first += len(part)
     targets = _targets(store.path / "prompts.parquet", store)
     return [{**row, "target": targets.get(row["prompt_id"])} for row in thin([row for _, row in sorted(ranked, key=lambda pair: pair[0])])]
+
+
+def read_rows_of(stores: Sequence[RunFolder], most: int) -> tuple[list[dict[str, Any]], int]:
+    """Rollouts of several runs of the same prompts, those of one prompt and number side by side, and how many are stored in all."""
+    rows = [row for store in stores for row in read_rows(store, most // len(stores))]
+    place = {prompt_id: position for position, prompt_id in enumerate(dict.fromkeys(row["prompt_id"] for row in rows))}
+    num_stored = sum(pq.read_metadata(file).num_rows for store in stores for file in store.parts())
+    return sorted(rows, key=lambda row: (place[row["prompt_id"]], row["index"])), num_stored
 
 
 def thin(rows: list[dict[str, Any]], most: int = MAX_TOTAL) -> list[dict[str, Any]]:
@@ -130,6 +139,7 @@ def rollout_of(row: Row, prompt: int, success: float) -> dict[str, Any]:
         "answer": row.get("answer"),
         "note": row.get("note") or "",
         "stop": row.get("stop"),
+        "policy": row.get("policy"),
         "text": text[:MAX_CHARACTERS],
         "characters": len(text),
         "tokens": None if logprobs is None else len(logprobs),

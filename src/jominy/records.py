@@ -165,6 +165,30 @@ class Row:
     """[T] `w_t` of the weighted log-likelihood; None when the row is only scored."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainRow:
+    """One response as a training step takes it: what `weigh` needs to say what each token weighs, and what the sum is divided by.
+
+    Example: TrainRow(prompt_ids=np.array([1, 5, 9]), completion_ids=np.array([44, 2]), advantages=np.array([0.5, 0.5]),
+                      inside=np.array([True, True]), scale=np.array([0.25, 0.25]))
+    """
+
+    prompt_ids: Ints
+    """[S] tokens that are conditioned on, at least one; neighbours with the same prompt share its computation."""
+    completion_ids: Ints
+    """[T] tokens that are trained, at least one."""
+    advantages: Floats
+    """[T] credit of each token."""
+    inside: Bools
+    """[T] whether the token trains; the recipe's masks are in here."""
+    scale: Floats
+    """[T] one over the divisor of the whole step, 0 where nothing trains."""
+    old_logprobs: Floats | None = None
+    """[T] nats under the policy that drew it, at the sampling temperature; None on policy, where they are the present ones."""
+    reference_logprobs: Floats | None = None
+    """[T] nats under the policy that training started from; None when the recipe has no KL."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How responses are drawn.

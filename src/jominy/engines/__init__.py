@@ -1,11 +1,13 @@
-"""Engines hold the weights: they sample, score and (from the training work on) step. They know nothing of rewards or recipes."""
+"""Engines hold the weights: they sample, score and step. They know nothing of rewards or recipes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
-from jominy.records import Floats, Prompt, Rollout, Row, Sampling
+from jominy.records import Bools, Floats, Ints, Prompt, Rollout, Row, Sampling, TrainRow
 
 OnProgress = Callable[[int, int], None]
 """(finished rollouts, drawn tokens) since the last call."""
@@ -39,4 +41,91 @@ class Engine(Protocol):
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The prompt as the model sees it: chat template where there is one, and the opening of the assistant's turn."""
+        ...
+
+
+TokenFunction = Callable[[Any, Any, Any, Any, Any], Any]
+"""`weigh` and `clipped` of a recipe: (logp, old, reference or None, advantage, inside), each [B, T]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """What a pass over rows saw.
+
+    Example: Seen(logprobs=(np.array([-0.1, -0.3]),), weights=(np.array([0.2, 0.2]),), clipped=None, num_tokens=57)
+    """
+
+    logprobs: tuple[Floats, ...]
+    """[T] of each row, nats, before the step, at the training temperature."""
+    weights: tuple[Floats, ...]
+    """[T] of each row, as the recipe weighed them, times their scale."""
+    clipped: tuple[Bools, ...] | None
+    """[T] of each row, tokens whose weight the clip changed; None on policy or without a clip."""
+    num_tokens: int
+    """Tokens that went through the model, prompts counted once for each micro-batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StepReport:
+    """What a step saw.
+
+    Example: StepReport(grad_norm=0.8, seen=Seen(logprobs=(...), weights=(...), clipped=None, num_tokens=1800))
+    """
+
+    grad_norm: float
+    """Norm of the whole gradient before it is scaled down; 0 without rows."""
+    seen: Seen
+    """Log-probabilities, weights and clipped tokens of each row."""
+
+
+class Explosion(ArithmeticError):
+    """The gradient is not finite, or far larger than before; the weights are as they were."""
+
+
+class TrainingEngine(Protocol):
+    """What the training loop asks of an engine."""
+
+    policy: str
+    """The starting model, as recorded in `Rollout.policy`."""
+
+    def sampler(self, step: int) -> Engine:
+        """The engine as it stands after `step` steps, named so."""
+        ...
+
+    def check(self, prompts: Sequence[Prompt], max_tokens: int) -> None:
+        """Raises ValueError when a prompt has no tokens or leaves no room for `max_tokens`."""
+        ...
+
+    def rows_to_score(self, prompts: Sequence[Prompt], completions: Sequence[Sequence[int] | Ints]) -> list[TrainRow]:
+        """Rows without weights, one completion for each of `prompts`."""
+        ...
+
+    def step(
+        self, rows: Sequence[TrainRow], weigh: TokenFunction, learning_rate: float, clipped: TokenFunction | None, norm_limit: float
+    ) -> StepReport:
+        """One optimiser step up sum scale * w * logp; raises Explosion and leaves the weights when the gradient is out of bounds."""
+        ...
+
+    def logprobs(self, rows: Sequence[TrainRow]) -> list[Floats]:
+        """[T] nats of each row under the present policy, at the training temperature."""
+        ...
+
+    def start_logprobs(self, rows: Sequence[TrainRow], temperature: float) -> list[Floats]:
+        """[T] nats of each row under the policy that training started from."""
+        ...
+
+    def encode_completion(self, text: str) -> Ints:
+        """[T] tokens of a response with the token that ends it."""
+        ...
+
+    def save_checkpoint(self, folder: Path, state: dict[str, Any]) -> None:
+        """All that the next step depends on, and `state`, whole or not at all."""
+        ...
+
+    def save_model(self, folder: Path) -> None:
+        """The model alone, as others load it."""
+        ...
+
+    def link(self, checkpoint: Path, folder: Path) -> None:
+        """The model of a checkpoint under another name."""
         ...

@@ -134,16 +134,25 @@ def attend(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """The function that transformers calls: shared-prefix attention when the cache is ours, `sdpa` otherwise."""
+    """The function that transformers calls: shared-prefix attention when the cache is ours, a forest's when one is given, else `sdpa`."""
+    forest = kwargs.pop("forest", None)
+    if forest is not None:
+        _refuse(kwargs)
+        return forest.attention(query, key, value, query.shape[-1] ** -0.5 if scaling is None else scaling), None
     if not isinstance(key, SharedPrefixLayer):
         out: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
         return out
-    asked = [name for name in ("s_aux", "softcap", "position_bias", "sliding_window") if kwargs.get(name) is not None]
-    if asked:
-        raise UnsupportedAttention(f"shared-prefix attention has no {', '.join(asked)}")
+    _refuse(kwargs)
     return key.attention(query, query.shape[-1] ** -0.5 if scaling is None else scaling), None
+
+
+def _refuse(asked: dict[str, Any]) -> None:
+    """Raises when a layer asks for what shared prompts do not have."""
+    names = [name for name in ("s_aux", "softcap", "position_bias", "sliding_window") if asked.get(name) is not None]
+    if names:
+        raise UnsupportedAttention(f"attention over shared prompts has no {', '.join(names)}")
 
 
 def register() -> None:

@@ -101,7 +101,7 @@ class LocalEngine:
         """
         _check(num_rollouts, sampling)
         encoded = [self.encode(prompt) for prompt in prompts]
-        self._check_lengths(prompts, encoded, sampling.max_tokens)
+        self.check_lengths(prompts, encoded, sampling.max_tokens)
         if not prompts:
             return
         self.network.refresh()
@@ -157,7 +157,7 @@ class LocalEngine:
             most=MAX_ROWS if device.type == "cpu" else MAX_ROWS_GPU,
         )
 
-    def _check_lengths(self, prompts: Sequence[Prompt], encoded: list[list[int]], max_tokens: int) -> None:
+    def check_lengths(self, prompts: Sequence[Prompt], encoded: list[list[int]], max_tokens: int) -> None:
         """Each prompt has tokens and leaves room for the response."""
         context = self._context()
         for prompt, tokens in zip(prompts, encoded, strict=True):

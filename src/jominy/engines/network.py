@@ -58,6 +58,10 @@ class Network:
             self.head = Head.of(output, packing) if type(output) is torch.nn.Linear else None
         self.fingerprint = fingerprint
 
+    def release(self) -> None:
+        """Lets the packed copies of the weights go; the next `refresh` makes them anew. A training step changes the weights anyway."""
+        self.packed, self.head, self.fingerprint = PackedLinears({}), None, ()
+
     def lanes(self, capacity: int, max_tokens: int) -> Lanes:
         """Room for `capacity` rows of up to `max_tokens` drawn tokens."""
         if self.shared:
@@ -76,7 +80,7 @@ class Network:
             if self.head is not None and self.head.num_words == self.num_words:
                 written_5V = torch.empty_like(logits_5V)
                 self.head.write(self.decoder(tokens_15, use_cache=False).last_hidden_state[0], written_5V)
-                self.head_is_plain = self._close(written_5V, logits_5V)
+                self.head_is_plain = self.close(written_5V, logits_5V)
             keeping = [layer for layer in cache.layers if isinstance(layer, CacheLayerMixin) and layer.keys is not None]
             self.bytes_per_position = sum(layer.keys[0, :, 0].nbytes + layer.values[0, :, 0].nbytes for layer in keeping)
             self.shared = plain_cache and self.head_is_plain and self._shared_prefix_agrees(tokens_15[0].tolist(), logits_5V)
@@ -98,12 +102,12 @@ class Network:
             agrees = False
         else:
             rows = torch.cat([first_2V, second_4V, third_4V])
-            agrees = self._close(rows, logits_5V[[1, 2, 2, 2, 3, 3, 3, 3, 4, 4]])
+            agrees = self.close(rows, logits_5V[[1, 2, 2, 2, 3, 3, 3, 3, 4, 4]])
         if not agrees:
             self.model.set_attn_implementation(before)
         return agrees
 
-    def _close(self, ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    def close(self, ours: torch.Tensor, theirs: torch.Tensor) -> bool:
         """Equal up to the rounding of the weights' precision."""
         tolerance = 1e-4 if self.model.dtype == torch.float32 else 5e-2
         return bool((ours - theirs).abs().max() <= tolerance * (1.0 + theirs.abs().max()))

@@ -11,62 +11,82 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jominy.checking import check
     from jominy.diagnosis import diagnose, diagnose_path
+    from jominy.explaining import explain, explain_path
+    from jominy.explanation import Explanation
     from jominy.groups import Groups
+    from jominy.recipes.loading import load_recipe
+    from jominy.recipes.recipe import Recipe
     from jominy.records import Finding, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
     from jominy.reporting import report
     from jominy.results import Diagnosis
     from jominy.rewards.boundary import Grader
     from jominy.rewards.loading import load_reward
     from jominy.sampling import sample
-    from jominy.specs import DiagnosisSpec, SampleSpec
+    from jominy.specs import DataSpec, DiagnosisSpec, EvaluateSpec, RunSpec, SampleSpec, UpdateSpec
     from jominy.store import RunFolder
     from jominy.tables import groups_of, read_rollouts
     from jominy.tasks.identity import identify
     from jominy.tasks.loading import load_task
+    from jominy.training import train
 
 _HOMES = {
     "checking": ("check",),
     "diagnosis": ("diagnose", "diagnose_path"),
+    "explaining": ("explain", "explain_path"),
+    "explanation": ("Explanation",),
     "groups": ("Groups",),
+    "recipes.loading": ("load_recipe",),
+    "recipes.recipe": ("Recipe",),
     "records": ("Finding", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
     "reporting": ("report",),
     "results": ("Diagnosis",),
     "rewards.boundary": ("Grader",),
     "rewards.loading": ("load_reward",),
     "sampling": ("sample",),
-    "specs": ("DiagnosisSpec", "SampleSpec"),
+    "specs": ("DataSpec", "DiagnosisSpec", "EvaluateSpec", "RunSpec", "SampleSpec", "UpdateSpec"),
     "store": ("RunFolder",),
     "tables": ("groups_of", "read_rollouts"),
     "tasks.identity": ("identify",),
     "tasks.loading": ("load_task",),
+    "training": ("train",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DataSpec",
     "Diagnosis",
     "DiagnosisSpec",
+    "EvaluateSpec",
+    "Explanation",
     "Finding",
     "Grader",
     "Groups",
     "Measure",
     "Message",
     "Prompt",
+    "Recipe",
     "Reward",
     "Rollout",
     "RunFolder",
+    "RunSpec",
     "SampleSpec",
     "Sampling",
     "Task",
+    "UpdateSpec",
     "check",
     "diagnose",
     "diagnose_path",
+    "explain",
+    "explain_path",
     "groups_of",
     "identify",
+    "load_recipe",
     "load_reward",
     "load_task",
     "read_rollouts",
     "report",
     "sample",
+    "train",
 ]
 
 

@@ -1,10 +1,11 @@
 """`jominy check`: the battery that jominy's own tasks and rewards must pass, run on yours.
 
     task      deterministic; ids unique; seeds differ; every gold scores 1; every known-wrong scores below 1 - without a model
+    recipe    zero where it says so; padding, order and splits change nothing; the unscored play no part (`recipes.battery`)
     reward    pure; a finite number; survives empty, huge and binary text within a second; what it cannot survive becomes unscored
 
 Owns `CheckReport`. Everything runs behind the grading boundary, so a reward that hangs or kills its process fails a check and nothing else.
-Left out on purpose: printing, which the command does, and measures, recipes and engines: they have batteries of their own to come.
+Left out on purpose: printing, which the command does, and measures and engines: they have batteries of their own to come.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from jominy.recipes.battery import check_recipe
+from jominy.recipes.loading import RECIPES, load_recipe
+from jominy.recipes.recipe import Recipe
 from jominy.records import Message, Prompt, Reward, Task
 from jominy.rewards.boundary import Grader
 from jominy.rewards.loading import load_object, load_reward
 from jominy.tasks.loading import FILE_SUFFIXES, TASKS, load_task
 
 NUM_PROMPTS = 64
+MAX_TOKENS = 64
+"""Of a recipe that needs a length."""
 TEXT_LIMIT_S = 1.0
 HUGE = "The answer is 42. " * 58_000
 BINARY = "".join(map(chr, range(256))) * 16 + "\ud800\udfff\ufffe"
@@ -57,7 +63,7 @@ class CheckReport:
 
     name: str
     """What was checked, as it was asked for."""
-    kind: Literal["task", "reward"]
+    kind: Literal["task", "reward", "recipe"]
     """Which battery ran."""
     checks: tuple[Check, ...]
     """In the order they ran."""
@@ -71,14 +77,14 @@ class CheckReport:
 
 
 def check(spec: str, *, num_prompts: int = NUM_PROMPTS) -> CheckReport:
-    """Run the battery on what `spec` names: a task as `load_task` takes it, or a reward or task as `my_module.py:thing`.
+    """Run the battery on what `spec` names: a task or recipe by name, or a task, recipe or reward as `my_module.py:thing`.
 
     Args:
-        spec: `arithmetic:digits=3`, `questions.jsonl`, `my_tasks.py:make`, `my_rewards.py:fn` ...
+        spec: `arithmetic:digits=3`, `questions.jsonl`, `dapo:clip_high=0.3`, `my_tasks.py:make`, `my_rewards.py:fn` ...
         num_prompts: prompts of a task to check, >= 2.
 
     Raises:
-        ValueError: nothing goes by that name, or it is neither a task nor a reward.
+        ValueError: nothing goes by that name, or it is neither a task nor a recipe nor a reward.
 
     >>> report = check("arithmetic:digits=1", num_prompts=8)
     >>> report.kind, report.passed
@@ -87,17 +93,32 @@ def check(spec: str, *, num_prompts: int = NUM_PROMPTS) -> CheckReport:
     if num_prompts < 2:
         raise ValueError(f"a check needs at least 2 prompts; got {num_prompts}")
     name = spec.partition(":")[0]
+    if name in RECIPES:
+        return check_of_recipe(load_recipe(spec, MAX_TOKENS), name=spec)
     if name in TASKS or ":" not in spec or spec.endswith(FILE_SUFFIXES):
         return check_task(load_task(spec), name=spec, num_prompts=num_prompts)
     thing = load_object(spec)
     if isinstance(thing, Task):
         return check_task(thing, name=spec, num_prompts=num_prompts)
+    if isinstance(thing, Recipe):
+        return check_of_recipe(thing, name=spec)
     if isinstance(thing, type) or not callable(thing):
         kind = f"class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
-        raise ValueError(f"{spec} is a {kind}; what can be checked so far is a task, a function that returns one, or a reward function")
+        raise ValueError(
+            f"{spec} is a {kind}; what can be checked so far is a task, a recipe, a function that returns one, or a reward function"
+        )
     if _takes_nothing(thing):
+        made = thing()
+        if isinstance(made, Recipe):
+            return check_of_recipe(made, name=spec)
         return check_task(load_task(spec), name=spec, num_prompts=num_prompts)
     return check_reward(load_reward(spec), name=spec)
+
+
+def check_of_recipe(recipe: Recipe, *, name: str) -> CheckReport:
+    """The battery of a recipe, on made-up groups."""
+    checks = tuple(Check(name=one.name, passed=one.passed, detail=one.detail) for one in check_recipe(recipe))
+    return CheckReport(name=name, kind="recipe", checks=checks)
 
 
 def check_task(task: Task, *, name: str, num_prompts: int = NUM_PROMPTS) -> CheckReport:

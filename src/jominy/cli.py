@@ -11,12 +11,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
 
-from jominy.specs import DiagnosisSpec, SampleSpec
+from jominy.specs import DiagnosisSpec, RunSpec, SampleSpec
 
 EXIT_USER_ERROR = 2
 EXIT_VERDICT = 3
@@ -103,6 +103,67 @@ class Diagnose:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Train a model on a task with a recipe; the run folder's model/ is the result, its page shows the run."""
+
+    out: Path
+    """Run folder to write."""
+    spec: OmitArgPrefixes[RunSpec] = field(default_factory=RunSpec)
+    """What to run."""
+    config: Annotated[Path | None, arg(metavar="FILE")] = None
+    """A .toml file with fields of the run, or my_run.py:spec; flags win over it."""
+    resume: bool = False
+    """Go on from the last checkpoint of the same run; with a larger --steps it goes further."""
+    overwrite: bool = False
+    """Replace what is in the folder."""
+    track: Literal["tensorboard", "wandb", "trackio"] | None = None
+    """Send the same numbers to a tracker."""
+    quiet: bool = False
+    """No panel."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.explaining import explain_path
+        from jominy.printing_training import print_explanation, print_trained
+        from jominy.reporting import report
+        from jominy.training import train
+
+        folder = train(self.spec, self.out, resume=self.resume, overwrite=self.overwrite, quiet=self.quiet, track=self.track)
+        explanation = explain_path(folder.path) if folder.has_before_and_after() else None
+        page = report(folder.path)
+        if explanation is not None:
+            print_explanation(explanation, page)
+        print_trained(folder.path, page)
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explain:
+    """What did training change? Reads a training folder's evaluations, or two run folders of the same prompts."""
+
+    folder: Positional[Path]
+    """A training folder, or the run folder before."""
+    after: Positional[Annotated[Path | None, arg(metavar="AFTER")]] = None
+    """The run folder after, when `folder` is the one before."""
+    json: bool = False
+    """Print explanation.json on standard output instead of tables."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.explaining import explain, explain_path
+        from jominy.printing_training import print_explanation
+        from jominy.reporting import report
+
+        explanation = explain_path(self.folder) if self.after is None else explain(self.folder, self.after)
+        page = report(self.folder) if self.after is None else None
+        if self.json:
+            print(json.dumps(explanation.to_json(), ensure_ascii=False, allow_nan=False))
+        else:
+            print_explanation(explanation, page)
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Write report.html anew from a run folder."""
 
@@ -119,10 +180,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Run the battery on a task or reward of yours: `jominy check my_tasks.py:thing`, or on one of ours by name."""
+    """Run the battery on a task, reward or recipe of yours: `jominy check my_tasks.py:thing`, or on one of ours by name."""
 
     thing: Positional[str]
-    """A task name, or module:thing or file.py:thing."""
+    """A task or recipe name, or module:thing or file.py:thing."""
 
     def run(self) -> int:
         """Run the verb; returns the exit code."""
@@ -158,7 +219,7 @@ class Tasks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipes:
-    """List the recipes that a diagnosis judges."""
+    """List the recipes and how to use them."""
 
     def run(self) -> int:
         """Run the verb; returns the exit code."""
@@ -171,6 +232,8 @@ class Recipes:
 Command = (
     Annotated[Sample, subcommand("sample")]
     | Annotated[Diagnose, subcommand("diagnose")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Explain, subcommand("explain")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Check, subcommand("check")]
     | Annotated[Models, subcommand("models")]
@@ -187,8 +250,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 a check failed, 2 a mistake in the command or its input, 3 the verdict is as bad as --fail-on says, 130 interrupted.
     """
-    command = tyro.cli(Command, prog="jominy", description=DESCRIPTION, args=arguments, config=(FlagCreatePairsOff,))
-    return guarded(command.run)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: parse(words).run())
+
+
+def parse(words: Sequence[str]) -> Any:
+    """The command that the words mean; the file behind --config gives the defaults of `train`."""
+    config = configured(words)
+    command: Any = Command
+    if config is not None:
+        command = Command | Annotated[Train, subcommand("train", default=Train(out=tyro.MISSING, spec=config))]
+    return tyro.cli(command, prog="jominy", description=DESCRIPTION, args=words, config=(FlagCreatePairsOff,))
+
+
+def configured(words: Sequence[str]) -> RunSpec | None:
+    """The RunSpec that `train --config FILE` names; None without one."""
+    if words[:1] != ["train"] or "--config" not in words[:-1]:
+        return None
+    from jominy.configuring import load_run_spec
+
+    return load_run_spec(words[words.index("--config") + 1])
 
 
 def pairs_in(words: Sequence[str]) -> dict[str, str]:

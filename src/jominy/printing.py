@@ -181,12 +181,20 @@ def print_tasks() -> None:
 
 
 def print_recipes() -> None:
-    """The recipes that a diagnosis judges."""
+    """The recipes that `train` runs, then the advice of a diagnosis that is a way to use one."""
     from jominy.advice import RECIPES
+    from jominy.recipes.loading import USES, list_recipes
 
-    table = Table(title="Recipes judged by a diagnosis", title_justify="left")
-    table.add_column("recipe")
-    table.add_column("what")
-    for name, rule in RECIPES.items():
-        table.add_row(name, escape((rule.__doc__ or "").strip()))
+    table = Table(title="Recipes: jominy train --recipe NAME, or NAME:option=value,option=value", title_justify="left")
+    for column in ("recipe", "what", "source"):
+        table.add_column(column)
+    for recipe in list_recipes():
+        table.add_row(recipe.name, escape(recipe.summary), recipe.paper.arxiv)
     Console().print(table)
+    ways = Table(title="Advice of a diagnosis that is a way to use one", title_justify="left")
+    for column in ("advice", "what", "how"):
+        ways.add_column(column)
+    for name, rule in RECIPES.items():
+        if name in USES:
+            ways.add_row(name, escape((rule.__doc__ or "").strip()), escape(USES[name].removeprefix(f"{name} is ")))
+    Console().print(ways)

@@ -37,6 +37,18 @@ LoadEngine = Callable[[str, str], Engine]
 """(model, device) -> engine."""
 
 
+def resolve_model(model: str, task: str) -> str:
+    """What the engine loads: `lab` is a small model that is half able at the task, built when it is not in the cache."""
+    if model != "lab":
+        return model
+    from jominy.engines.extras import require_local_extra
+
+    require_local_extra(model)
+    from jominy.lab import half_able
+
+    return str(half_able(task))
+
+
 def load_local_engine(model: str, device: str) -> Engine:
     """The engine of this machine, with the model loaded; ValueError when the extra or the model is missing."""
     from jominy.engines.extras import require_local_extra
@@ -80,14 +92,15 @@ def sample(
     if run is not None and not rest and run["status"] == "finished":
         with stage(f"{out} is finished already; nothing is drawn", quiet=quiet):
             return folder
+    model = resolve_model(spec.model, spec.task)
     with stage(f"loading {spec.model}", quiet=quiet):
-        engine = load_engine(spec.model, spec.device)
+        engine = load_engine(model, spec.device)
     with folder.lock():
         run, rest = _where_it_stands(folder, spec, prompts, overwrite)  # again: another process may have drawn in the meantime
-        run = _continued(run, engine, out) if run is not None else _start(folder, spec, engine, prompts)
+        run = _continued(run, engine, out) if run is not None else start_run(folder, spec, engine, prompts)
         with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
             try:
-                _draw(engine, spec, folder, run, rest, reward, gold, advance)
+                draw(engine, spec, folder, run, rest, reward, gold, advance)
             except KeyboardInterrupt:
                 folder.write_run({**run, "status": "interrupted"})
                 raise
@@ -140,7 +153,7 @@ def _run_to_continue(folder: RunFolder, spec: SampleSpec) -> dict[str, Any] | No
     return run
 
 
-def _start(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequence[Prompt]) -> dict[str, Any]:
+def start_run(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequence[Prompt]) -> dict[str, Any]:
     """An empty run; `run.json` comes last, so that a folder which has one has its prompts too."""
     folder.clear()
     folder.write_prompts(prompts)
@@ -188,7 +201,7 @@ def _unfinished(folder: RunFolder, prompts: Sequence[Prompt], num_rollouts: int)
     return [prompt for prompt in prompts if prompt.id not in done]
 
 
-def _draw(
+def draw(
     engine: Engine,
     spec: SampleSpec,
     folder: RunFolder,
@@ -204,11 +217,11 @@ def _draw(
     waiting: list[Rollout] = []
     timing = run["timing"]
     last_flush = time.monotonic()
-    with Grader(reward, timeout_s=spec.reward_timeout) as grader, _gold_grader(gold, spec.reward_timeout) as gold_grader:
+    with Grader(reward, timeout_s=spec.reward_timeout) as grader, gold_grader_of(gold, spec.reward_timeout) as gold_grader:
         try:
             for group, seconds in _timed(engine.sample(prompts, spec.rollouts, settings, spec.seed, advance)):
                 started = time.monotonic()
-                waiting += _grade(group, by_id, grader, gold_grader)
+                waiting += grade(group, by_id, grader, gold_grader)
                 timing["sampling_s"] += seconds
                 timing["grading_s"] += time.monotonic() - started
                 timing["num_tokens"] += sum(len(rollout.token_ids) for rollout in group)
@@ -220,7 +233,7 @@ def _draw(
             _flush(folder, run, waiting, by_id, grader, gold_grader)
 
 
-def _gold_grader(gold: RewardFunction | None, timeout_s: float) -> Any:
+def gold_grader_of(gold: RewardFunction | None, timeout_s: float) -> Any:
     from contextlib import nullcontext
 
     return nullcontext() if gold is None else Grader(gold, timeout_s=timeout_s)
@@ -236,7 +249,7 @@ def _timed(groups: Iterator[list[Rollout]]) -> Iterator[tuple[list[Rollout], flo
         yield group, time.monotonic() - started
 
 
-def _grade(group: list[Rollout], prompts: dict[str, Prompt], grader: Grader, gold_grader: Grader | None) -> list[Rollout]:
+def grade(group: list[Rollout], prompts: dict[str, Prompt], grader: Grader, gold_grader: Grader | None) -> list[Rollout]:
     pairs = [(prompts[rollout.prompt_id], rollout.text) for rollout in group]
     rewards = grader.grade(pairs)
     golds: Sequence[Reward | None] = [None] * len(group) if gold_grader is None else gold_grader.grade(pairs)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from tyro.conf import Suppress, arg
+from tyro.conf import OmitArgPrefixes, Suppress, arg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +87,147 @@ class DiagnosisSpec:
         for name in ("steps", "prompts_per_step"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSpec:
+    """What is trained on, and who judges it."""
+
+    reward: Annotated[str | None, arg(metavar="FILE:FUNCTION")] = None
+    """Reward to train on instead of the task's own: `my_rewards.py:fn` (native, TRL or verl form). The task's own is then kept as gold."""
+    pool: int = 1024
+    """Prompts that training draws from, epoch after epoch; 1 is one-shot training. Held-out prompts are never among them."""
+    reward_timeout: float = 5.0
+    """Seconds a reward may take for one response before it counts as unscored."""
+    target_column: Annotated[str | None, arg(metavar="NAME")] = None
+    """Column that holds the target when the task is a file; default: the first of the usual names, `target`, `answer` and so on."""
+    success: float = 1.0
+    """A response counts as right in the curves when its gold, or else its reward, is at least this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateSpec:
+    """How a step moves the weights."""
+
+    learning_rate: float = 1e-5
+    """AdamW's."""
+    warmup: int = 0
+    """Steps over which the learning rate rises to its value, which it then keeps."""
+    weight_decay: float = 0.0
+    """AdamW's, a step times the learning rate."""
+    max_grad_norm: float = 1.0
+    """The gradient is scaled down to this norm."""
+    explosion: float = 100.0
+    """Stop when the gradient's norm is more than this times the median of the steps before."""
+    minibatches: int = 1
+    """Optimiser updates a step: the groups are cut into that many parts; from the second on they are off policy."""
+    lora_rank: int = 0
+    """Rank of LoRA adapters on all linear layers; 0 trains all weights."""
+    microbatch: int = 0
+    """Tokens that go through the model at a time; does not change the result; 0 chooses by device."""
+    recompute: bool = False
+    """Activation checkpointing: less memory, a third more time."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda or cuda:N."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateSpec:
+    """What is measured on held-out prompts, and what is kept."""
+
+    eval_every: int = 15
+    """Steps between two evaluations on held-out prompts; there is one before the first step and one after the last; 0: none at all."""
+    eval_prompts: int = 48
+    """Held-out prompts, the same at every evaluation; at most a fifth of what a finite task has."""
+    eval_rollouts: int = 8
+    """Responses a held-out prompt; pass@k of a larger k needs more."""
+    eval_task: Annotated[str | None, arg(metavar="TASK")] = None
+    """Task of the held-out prompts; default: prompts of the training task that are kept out of the pool."""
+    save_every: int = 15
+    """Steps between two checkpoints; there is one after the last step."""
+    keep: int = 1
+    """Latest checkpoints that are kept, beside the best one."""
+    kl_rollouts: int = 1
+    """Responses a group on which each step measures the KL to the starting policy; 0: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """A training run; equal specs on the same device give equal bits."""
+
+    task: str = "constraints"
+    """Task: a name from `jominy tasks` with its options (`math:gsm8k`), a .jsonl/.parquet/.csv file, or `my_tasks.py:thing`."""
+    model: str = "smollm2"
+    """Model: an alias from `jominy models`, a local folder, or a hub id; `lab` is a small one made for the task."""
+    recipe: str = "grpo"
+    """Recipe from `jominy recipes` with its options (`dapo:clip_high=0.3`), or `my_recipes.py:thing`."""
+    steps: int = 30
+    """Steps: each draws, grades and learns from one batch."""
+    prompts: int = 8
+    """Prompts a step."""
+    rollouts: int = 8
+    """Responses a prompt: the group size G."""
+    max_tokens: int = 64
+    """Longest response in tokens."""
+    temperature: float = 1.0
+    """Softmax temperature of drawing and training."""
+    seed: int = 0
+    """Seed of the prompts and of the draws."""
+    data: OmitArgPrefixes[DataSpec] = field(default_factory=DataSpec)
+    """What is trained on, and who judges it."""
+    update: OmitArgPrefixes[UpdateSpec] = field(default_factory=UpdateSpec)
+    """How a step moves the weights."""
+    evaluate: OmitArgPrefixes[EvaluateSpec] = field(default_factory=EvaluateSpec)
+    """What is measured on held-out prompts, and what is kept."""
+
+    def check(self) -> None:
+        """Raises ValueError naming the first field that cannot be."""
+        self.sampling(self.task, self.prompts, self.rollouts).check()
+        for part in (self, self.data, self.update, self.evaluate):
+            for name, low in LOWEST.items():
+                if name in part.__slots__ and not low <= getattr(part, name) < math.inf:
+                    raise ValueError(f"--{name.replace('_', '-')} must be at least {low}; got {getattr(part, name)}")
+        if self.temperature == 0:
+            raise ValueError("--temperature must be above 0 in training: the most likely token alone teaches nothing")
+        if not self.update.learning_rate > 0:
+            raise ValueError(f"--learning-rate must be above 0; got {self.update.learning_rate}")
+        if self.update.minibatches > self.prompts:
+            raise ValueError(f"--minibatches {self.update.minibatches} needs as many prompts a step; --prompts is {self.prompts}")
+
+    def sampling(self, task: str, prompts: int, rollouts: int) -> SampleSpec:
+        """The same model, reward and way of drawing, for `sample`."""
+        return SampleSpec(
+            task=task,
+            model=self.model,
+            reward=self.data.reward,
+            prompts=prompts,
+            rollouts=rollouts,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            seed=self.seed,
+            reward_timeout=self.data.reward_timeout,
+            target_column=self.data.target_column,
+            device=self.update.device,
+        )
+
+
+LOWEST: dict[str, float] = {
+    "steps": 1,
+    "pool": 1,
+    "success": -1e300,
+    "learning_rate": 0.0,
+    "warmup": 0,
+    "weight_decay": 0.0,
+    "max_grad_norm": 0.0,
+    "explosion": 1.0,
+    "minibatches": 1,
+    "lora_rank": 0,
+    "microbatch": 0,
+    "eval_every": 0,
+    "eval_prompts": 1,
+    "eval_rollouts": 1,
+    "save_every": 1,
+    "keep": 1,
+    "kl_rollouts": 0,
+}
+"""Lowest value of each number of a RunSpec and its parts."""

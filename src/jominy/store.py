@@ -158,9 +158,9 @@ class RunFolder:
         pairs = zip(table["prompt_id"].to_pylist(), table["num_choices"].to_pylist(), strict=True)
         return {prompt_id: number for prompt_id, number in pairs if number is not None}
 
-    def append_rollouts(self, rollouts: Sequence[Rollout], prompts: dict[str, Prompt]) -> None:
-        """Write one more file of rollouts; it appears whole or not at all."""
-        number = max(map(_part_number, self.parts()), default=-1) + 1
+    def append_rollouts(self, rollouts: Sequence[Rollout], prompts: dict[str, Prompt], number: int | None = None) -> None:
+        """Write one more file of rollouts; it appears whole or not at all. Its number is the next one, or that of a training step."""
+        number = max(map(_part_number, self.parts()), default=-1) + 1 if number is None else number
         file = self.path / "rollouts" / f"part-{number:05d}-{secrets.token_hex(4)}.parquet"
         write_parquet(file, rollouts_to_table(rollouts, prompts))
 

@@ -220,5 +220,5 @@ def draw_moves(counts: Mapping[tuple[float, float], int], x_title: str, y_title:
         customdata=[counts[point] for point in points],
         hovertemplate="before %{x:.0%}, after %{y:.0%}: <b>%{customdata}</b> prompts<extra></extra>",
     )
-    ends = {"range": [-0.06, 1.06], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    ends = {"range": [-0.1, 1.12], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
     return make_figure([diagonal, discs], {"title": {"text": escape(x_title)}, **ends}, {"title": {"text": escape(y_title)}, **ends})

@@ -1,0 +1,174 @@
+"""What a step learns from: groups that are drawn and graded until the recipe has what it asks for.
+
+    off               one batch of P prompts, as it comes
+    until_full        batch after batch until P groups keep a rollout, ten batches at most           (2503.14476, dynamic sampling)
+    two_then_repeat   two batches at most, then the groups that keep one are repeated until full      (2508.21188, released code)
+
+Where ten batches are not enough the step learns from what there is: stopping a run because the prompts have become too easy helps nobody,
+and the line in steps.jsonl says how many groups were live. Repeating raises the effective learning rate on the few live prompts, which is
+why `num_live_prompts` is written too. A pool smaller than a batch fills it with several groups of each prompt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import numpy as np
+
+from jominy.crediting import groups_of_rollouts, live_groups
+from jominy.engines import TrainingEngine
+from jominy.groups import Groups
+from jominy.preparing import Plan
+from jominy.records import Floats, Prompt, Reward, Rollout, Sampling
+from jominy.rewards.boundary import Grader
+from jominy.sampling import grade
+from jominy.schedule import draw_seed, prompts_at
+from jominy.watching import Panel
+
+MOST_BATCHES = {"off": 1, "until_full": 10, "two_then_repeat": 2}
+
+Drawn = tuple[tuple[Rollout, ...], ...]
+"""Graded groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """The groups of a step.
+
+    Example: drawer.draw(step=1, first_place=0).groups.num_prompts
+    """
+
+    drawn: Drawn
+    """Everything that was drawn and graded."""
+    trained: Drawn
+    """The groups that the step learns from; one may stand there several times."""
+    groups: Groups
+    """`trained` as columns."""
+    num_batches: int
+    """Batches that were drawn."""
+    num_places: int
+    """Places of the schedule that they used."""
+    num_live_prompts: int
+    """Distinct prompts of which something is kept."""
+    sampling_s: float
+    """Seconds in the sampler."""
+    grading_s: float
+    """Seconds in the reward."""
+
+
+class Drawer:
+    """Draws batches; a context manager, since rewards run in processes of their own."""
+
+    def __init__(self, plan: Plan, engine: TrainingEngine, panel: Panel) -> None:
+        """Nothing is drawn yet."""
+        self.plan, self.engine, self.panel = plan, engine, panel
+        self.spec = plan.spec
+        self.sampling = Sampling(temperature=plan.spec.temperature, top_p=1.0, max_tokens=plan.spec.max_tokens)
+        self.stack = ExitStack()
+
+    def __enter__(self) -> Drawer:
+        """Starts the rewards' first processes."""
+        timeout = self.spec.data.reward_timeout
+        self.grader = self.stack.enter_context(Grader(self.plan.reward, timeout_s=timeout))
+        gold = self.plan.gold
+        self.gold_grader = None if gold is None else self.stack.enter_context(Grader(gold, timeout_s=timeout))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Ends them."""
+        self.stack.close()
+
+    def draw(self, step: int, first_place: int) -> Batch:
+        """The batch of a step.
+
+        Args:
+            step: 1, 2, ...; seeds the draws.
+            first_place: the first place of the schedule that is not used yet.
+        """
+        wanted, fill = self.spec.prompts, self.plan.recipe.fill
+        drawn: list[tuple[Rollout, ...]] = []
+        seconds: Floats = np.zeros(2)
+        num_batches = 0
+        while num_batches < MOST_BATCHES[fill] and (num_batches == 0 or len(self._live(drawn)) < wanted):
+            prompts = prompts_at(self.plan.pool, first_place + num_batches * wanted, wanted, self.spec.seed)
+            if self.plan.recipe.source == "demonstrations":
+                drawn += self._demonstrations(prompts)
+            else:
+                groups, spent = self._sample(prompts, step, num_batches)
+                drawn, seconds = drawn + groups, seconds + spent
+            num_batches += 1
+        live = drawn if fill == "off" else self._live(drawn)
+        trained = live[:wanted]
+        if fill == "two_then_repeat" and live:
+            trained = [live[number % len(live)] for number in range(wanted)]
+        return Batch(
+            drawn=tuple(drawn),
+            trained=tuple(trained),
+            groups=groups_of_rollouts(trained, self.spec.data.success),
+            num_batches=num_batches,
+            num_places=num_batches * wanted,
+            num_live_prompts=len({group[0].prompt_id for group in self._live(drawn)}),
+            sampling_s=float(seconds[0]),
+            grading_s=float(seconds[1]),
+        )
+
+    def _live(self, drawn: Sequence[tuple[Rollout, ...]]) -> list[tuple[Rollout, ...]]:
+        """The groups of which the recipe keeps something."""
+        groups = groups_of_rollouts(drawn, self.spec.data.success)
+        live_P = live_groups(self.plan.recipe.keep(groups), groups)
+        return [group for group, live in zip(drawn, live_P.tolist(), strict=True) if live]
+
+    def _sample(self, prompts: Sequence[Prompt], step: int, batch: int) -> tuple[list[tuple[Rollout, ...]], Floats]:
+        """One batch of graded groups in the order of `prompts`, and the seconds of sampling and grading."""
+        distinct = {prompt.id: prompt for prompt in prompts}
+        times = {key: sum(prompt.id == key for prompt in prompts) for key in distinct}
+        seconds: Floats = np.zeros(2)
+        of_prompt: dict[str, list[Rollout]] = {}
+        size = self.spec.rollouts
+        self.panel.stage("sampling", len(prompts) * size)
+        for copies in sorted(set(times.values())):
+            some = [prompt for key, prompt in distinct.items() if times[key] == copies]
+            started = time.monotonic()
+            drawings = self.engine.sampler(step - 1).sample(
+                some, size * copies, self.sampling, draw_seed(self.spec.seed, step, batch), self.panel.advance
+            )
+            for group in drawings:
+                of_prompt[group[0].prompt_id] = group
+            seconds[0] += time.monotonic() - started
+        self.panel.stage("grading")
+        started = time.monotonic()
+        flat = grade([rollout for key in distinct for rollout in of_prompt[key]], distinct, self.grader, self.gold_grader)
+        seconds[1] += time.monotonic() - started
+        graded: dict[str, list[Rollout]] = {key: [] for key in distinct}
+        for rollout in flat:
+            graded[rollout.prompt_id].append(rollout)
+        groups = []
+        for prompt in prompts:
+            groups.append(tuple(graded[prompt.id][:size]))
+            graded[prompt.id] = graded[prompt.id][size:]
+        return groups, seconds
+
+    def _demonstrations(self, prompts: Sequence[Prompt]) -> list[tuple[Rollout, ...]]:
+        """The gold answers as groups of one."""
+        return [(self._demonstration(prompt),) for prompt in prompts if prompt.gold_answer is not None]
+
+    def _demonstration(self, prompt: Prompt) -> Rollout:
+        assert prompt.gold_answer is not None
+        rollout = Rollout(
+            prompt_id=prompt.id,
+            index=0,
+            text=prompt.gold_answer,
+            token_ids=self.engine.encode_completion(prompt.gold_answer),
+            logprobs=None,
+            logprobs_t1=None,
+            stop="eos",
+            policy="demonstration",
+            temperature=self.sampling.temperature,
+            top_p=1.0,
+            seed=self.spec.seed,
+        )
+        return replace(rollout, reward=Reward(value=1.0))

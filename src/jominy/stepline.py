@@ -1,0 +1,86 @@
+"""One line of steps.jsonl: what a step drew, what it learned from, how it went. Pure: numbers in, numbers out.
+
+    entropy_nats   mean of -log p(drawn token) under the sampler: unbiased for its entropy a token (top-p 1)
+    ess            (sum_i m_i)^2 / sum_i m_i^2 with m_i = sum_t |w_it|: rows that carry the step, out of num_rows
+    gap_nats       mean |trainer - sampler| log-probability of the tokens that were trained, before the step
+    kl_nats        mean over tokens of log p / p_start on responses of the present policy: unbiased for the KL a token
+
+What was not measured is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jominy.crediting import groups_of_rollouts
+from jominy.groups import Groups
+from jominy.records import Bools, Floats, Rollout
+
+
+def drawn(batch: Sequence[Sequence[Rollout]], success: float) -> dict[str, Any]:
+    """What was drawn: rewards, shares, lengths."""
+    groups = groups_of_rollouts(batch, success)
+    flat = [rollout for group in batch for rollout in group]
+    scored_P, right_P = groups.num_scored_P(), groups.num_correct_P()
+    rewards = groups.rewards_N[groups.scored_N]
+    golds = [rollout.gold for rollout in flat if rollout.gold is not None]
+    surprisal = [-rollout.logprobs for rollout in flat if rollout.logprobs is not None]
+    usable_P = scored_P > 0
+    tokens = [len(rollout.token_ids) for rollout in flat]
+    return {
+        "num_prompts": len(batch),
+        "num_rollouts": len(flat),
+        "num_unscored": groups.num_unscored,
+        "reward": _mean(rewards),
+        "gold": _mean(golds),
+        "pass_rate": _mean(groups.correct_N[groups.scored_N]),
+        "live_share": _mean(_differ(groups)[usable_P]),
+        "all_right_share": _mean((right_P == scored_P)[usable_P]),
+        "all_wrong_share": _mean((right_P == 0)[usable_P]),
+        "mean_length": _mean(tokens),
+        "truncated_share": _mean([rollout.stop == "length" for rollout in flat]),
+        "entropy_nats": _mean(np.concatenate(surprisal)) if surprisal else None,
+        "num_tokens": sum(tokens),
+    }
+
+
+def _differ(groups: Groups) -> Bools:
+    """[P] whether a group's scored rewards are not all equal."""
+    differ_P = np.zeros(groups.num_prompts, dtype=bool)
+    for block in groups.blocks():
+        rewards_Bn = block.cut(groups.rewards_N)
+        differ_P[block.prompts_B] = rewards_Bn.min(axis=1) < rewards_Bn.max(axis=1)
+    return differ_P
+
+
+def learned(
+    rows: Sequence[Rollout], logprobs: Sequence[Floats], weights: Sequence[Floats], clipped: Sequence[Bools] | None, grad_norm: float
+) -> dict[str, Any]:
+    """What was learned from.
+
+    Args:
+        rows: [R] the rollouts that were trained on.
+        logprobs: [R] of [T] trainer's log-probabilities before the step.
+        weights: [R] of [T] token weights.
+        clipped: [R] of [T] or None.
+        grad_norm: before it was scaled down.
+    """
+    mass_R = np.array([np.abs(each).sum() for each in weights])
+    gaps = [np.abs(ours - row.logprobs) for ours, row in zip(logprobs, rows, strict=True) if row.logprobs is not None]
+    gap = np.concatenate(gaps) if gaps else None
+    return {
+        "num_rows": len(rows),
+        "clip_share": None if clipped is None else _mean(np.concatenate(list(clipped))),
+        "ess": float(mass_R.sum() ** 2 / (mass_R**2).sum()) if mass_R.any() else None,
+        "grad_norm": grad_norm,
+        "gap_nats": None if gap is None else float(gap.mean()),
+        "max_gap_nats": None if gap is None else float(gap.max()),
+    }
+
+
+def _mean(values: Any) -> float | None:
+    """Mean, None of nothing."""
+    return float(np.mean(values)) if len(values) else None

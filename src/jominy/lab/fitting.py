@@ -1,0 +1,285 @@
+"""The training of a lab model: cross-entropy on the answers, and checks that say how able it is.
+
+    loss = -mean over answer tokens of log p(token | prompt, earlier answer tokens)
+
+Hidden matrices go through Muon, the rest through AdamW, both with a short warm-up and a linear decay over `spec.steps`; on sums this
+needed a third of the steps of AdamW alone. Every CHECK_EVERY steps or more one answer is drawn at temperature 1 to each of CHECK_PROMPTS
+prompts of another seed, and the learning ends when their pass rate reaches `spec.pass_rate`. The reported rate is measured afterwards on
+prompts of a third seed: the checks choose the moment, so their own number would flatter. Broken-off answers come in HABIT_STEPS more steps
+at the end, among the others: a habit over an ability, learned fast because it is the same on every prompt. (Shown from the beginning
+they took a third of the answers that teach the task: 800 steps on two-digit sums ended at a pass rate of 0.17 instead of 0.37.)
+Two threads whatever the machine has: how a sum is split over threads decides its last bits.
+Left out: GPUs, checkpoints and resuming; a lab model is small enough to be made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from jominy.engines.linears import TrainingLinears
+from jominy.engines.local import LocalEngine
+from jominy.lab.demonstrations import Demonstration
+from jominy.lab.spec import CHECK_SEED, FINAL_SEED, LabSpec
+from jominy.records import Prompt, Sampling, Task
+from jominy.rewards.boundary import Grader
+
+RATE_HIDDEN, RATE_REST = 5e-3, 3e-3
+WARM_UP_STEPS = 20
+LAST_RATE_SHARE = 0.1
+HABIT_STEPS, HABIT_RATE_SHARE = 60, 0.15
+"""Broken-off answers are shown in so many steps after the learning, at this share of the learning rate."""
+CLIP_NORM = 1.0
+CHECK_EVERY, CHECK_PROMPTS, FINAL_PROMPTS = 20, 256, 512
+CHECK_SHARE = 0.25
+"""Checks are rarer where one draws more tokens, at most, than this share of the tokens trained on since the last."""
+BATCHES_SORTED = 8
+"""Batches that are sorted together by the length of the prompt, so that little is padded; by the whole length, broken-off answers would
+come in batches of their own, and the last of those would decide the habit."""
+NUM_THREADS = 2
+IGNORED = -100
+
+OnStep = Callable[[int, float | None], None]
+"""(steps done, pass rate of the last check or None before the first)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ability:
+    """What the trained model can do.
+
+    Example: Ability(num_right=131, num_drawn=256, num_unscored=0, num_seen=12, num_cut=3)
+    """
+
+    num_right: int
+    """Answers with a reward of 1 or more."""
+    num_drawn: int
+    """Answers drawn and scored, one a prompt."""
+    num_unscored: int
+    """Answers left out because the reward could not be computed."""
+    num_seen: int
+    """Prompts among them that were trained on; a task with few prompts leaves no others."""
+    num_cut: int
+    """Answers that reached the token limit."""
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of right answers; 0 where none could be scored."""
+        return self.num_right / max(self.num_drawn, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How the training went.
+
+    Example: Fit(num_steps=180, num_tokens=415000, num_too_long=0, max_answer_tokens=15, seconds=31.0,
+                 checks=((20, 0.0), (40, 0.1)), final=ability)
+    """
+
+    num_steps: int
+    """Optimiser steps taken."""
+    num_tokens: int
+    """Tokens computed in them, padding included."""
+    max_answer_tokens: int
+    """Longest answer shown, its end token included; the checks draw as many."""
+    num_too_long: int
+    """Demonstrations left out because they are longer than the context."""
+    seconds: float
+    """Training alone, without the checks."""
+    checks: tuple[tuple[int, float], ...]
+    """(step, pass rate) of each check."""
+    final: Ability
+    """The reported ability."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """A demonstration as tokens.
+
+    Example: Encoded(prompt_ids=[1, 5, 30, 6], answer_ids=[31, 2])
+    """
+
+    prompt_ids: list[int]
+    """What is conditioned on."""
+    answer_ids: list[int]
+    """What is learned; the end token comes last."""
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.answer_ids)
+
+
+def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequence[Demonstration], on_step: OnStep) -> Fit:
+    """Trains the engine's model in place.
+
+    Args:
+        engine: on a model with random weights.
+        spec: how long, how able, which seed.
+        tasks: its tasks, loaded.
+        shown: the demonstrations.
+        on_step: told of every step.
+
+    Raises:
+        ValueError: no demonstration fits the context.
+    """
+    encoded = [(encode(engine, demonstration), demonstration.kind) for demonstration in shown]
+    fitting = [(one, kind) for one, kind in encoded if len(one) <= spec.context]
+    whole = [one for one, kind in fitting if kind != "cut"]
+    if not whole:
+        shortest = min(len(one) for one, _ in encoded)
+        raise ValueError(
+            f"no whole demonstration of {', '.join(spec.tasks)} fits a context of {spec.context} tokens; the shortest has {shortest}"
+        )
+    max_tokens = max(len(one.answer_ids) for one in whole)
+    seen = {demonstration.prompt.id for demonstration in shown}
+    learner = _Learner(engine.model)
+    checks: list[tuple[int, float]] = []
+    with _threads(NUM_THREADS), contextlib.ExitStack() as stack:
+        graders = [stack.enter_context(Grader(task.reward)) for task in tasks]
+        batches = _batches(whole, spec.rows, random.Random(f"lab order {spec.seed}"))
+        check_every = _check_every(whole, spec.rows, max_tokens)
+        while learner.num_steps < spec.steps:
+            learner.step(next(batches), _rate(learner.num_steps, spec.steps))
+            on_step(learner.num_steps, checks[-1][1] if checks else None)
+            if spec.pass_rate is not None and learner.num_steps % check_every == 0:
+                able = measure(engine, tasks, graders, CHECK_PROMPTS, spec.seed + CHECK_SEED, max_tokens, seen)
+                checks.append((learner.num_steps, able.pass_rate))
+                if able.pass_rate >= spec.pass_rate:
+                    break
+        batches = _batches([one for one, _ in fitting], spec.rows, random.Random(f"lab habit {spec.seed}"))
+        for _ in range(HABIT_STEPS if spec.cut_share else 0):
+            learner.step(next(batches), HABIT_RATE_SHARE)
+        final = measure(engine, tasks, graders, FINAL_PROMPTS, spec.seed + FINAL_SEED, max_tokens, seen)
+    return Fit(
+        num_steps=learner.num_steps,
+        num_tokens=learner.num_tokens,
+        max_answer_tokens=max_tokens,
+        num_too_long=len(encoded) - len(fitting),
+        seconds=learner.seconds,
+        checks=tuple(checks),
+        final=final,
+    )
+
+
+def encode(engine: LocalEngine, demonstration: Demonstration) -> Encoded:
+    """The prompt as the engine asks it, and the answer as the engine would draw it."""
+    tokenizer = engine.tokenizer
+    answer_ids = tokenizer(demonstration.answer, add_special_tokens=False)["input_ids"]
+    return Encoded(prompt_ids=engine.encode(demonstration.prompt), answer_ids=[*answer_ids, tokenizer.eos_token_id])
+
+
+def measure(
+    engine: LocalEngine, tasks: Sequence[Task], graders: Sequence[Grader], num_prompts: int, seed: int, max_tokens: int, seen: set[str]
+) -> Ability:
+    """One answer at temperature 1 to each of `num_prompts` prompts, in equal parts of the tasks; those that leave no room are not asked."""
+    num_right = num_unscored = num_drawn = num_seen = num_cut = 0
+    room = engine.model.config.max_position_embeddings - max_tokens
+    for task, grader in zip(tasks, graders, strict=True):
+        drawn = task.prompts(-(-num_prompts // len(tasks)), seed)
+        prompts: dict[str, Prompt] = {prompt.id: prompt for prompt in drawn if len(engine.encode(prompt)) <= room}
+        groups = engine.sample(list(prompts.values()), 1, Sampling(max_tokens=max_tokens), seed)
+        rollouts = [rollout for group in groups for rollout in group]
+        rewards = grader.grade([(prompts[rollout.prompt_id], rollout.text) for rollout in rollouts])
+        values = [reward.value for reward in rewards if reward.value is not None]
+        num_drawn += len(values)
+        num_unscored += len(rewards) - len(values)
+        num_right += sum(value >= 1 for value in values)
+        num_seen += len(seen & prompts.keys())
+        num_cut += sum(rollout.stop == "length" for rollout in rollouts)
+    return Ability(num_right=num_right, num_drawn=num_drawn, num_unscored=num_unscored, num_seen=num_seen, num_cut=num_cut)
+
+
+class _Learner:
+    """The optimiser steps taken on a model, counted and timed."""
+
+    def __init__(self, model: Any) -> None:
+        """No steps yet. Muon gets the matrices of the decoder's layers, AdamW embeddings, head, norms and biases.
+
+        AdamW is not fused: the fused one writes weights without marking them as changed, and the engine would sample with the old ones.
+        """
+        outer = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+        inner = [weight for weight in model.parameters() if weight.ndim == 2 and id(weight) not in outer]
+        chosen = set(map(id, inner))
+        rest = [weight for weight in model.parameters() if id(weight) not in chosen]
+        self.model = model
+        self.muon = torch.optim.Muon(inner, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        self.adam = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.01, fused=False)
+        self.num_steps = self.num_tokens = 0
+        self.seconds = 0.0
+
+    def step(self, batch: Sequence[Encoded], rate: float) -> None:
+        """One step on the answers of a batch at a share of the full learning rate."""
+        started = time.monotonic()
+        _add_gradient(self.model, batch)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        self.muon.param_groups[0]["lr"], self.adam.param_groups[0]["lr"] = rate * RATE_HIDDEN, rate * RATE_REST
+        self.muon.step()  # type: ignore[no-untyped-call]
+        self.adam.step()
+        self.model.zero_grad()
+        self.num_steps += 1
+        self.num_tokens += len(batch) * max(map(len, batch))
+        self.seconds += time.monotonic() - started
+
+
+def _add_gradient(model: Any, batch: Sequence[Encoded]) -> None:
+    """Adds the gradient of the loss; padding stands behind the answers, where a causal model needs no mask."""
+    width = max(map(len, batch))
+    tokens_BT = torch.zeros(len(batch), width, dtype=torch.int64)
+    wanted_BT = torch.full((len(batch), width), IGNORED)
+    for row, one in enumerate(batch):
+        start, end = len(one.prompt_ids), len(one)
+        tokens_BT[row, :end] = torch.tensor(one.prompt_ids + one.answer_ids)
+        wanted_BT[row, start - 1 : end - 1] = torch.tensor(one.answer_ids)
+    inside_BT = wanted_BT != IGNORED
+    with TrainingLinears():
+        hidden_BTH = model.get_decoder()(tokens_BT, use_cache=False).last_hidden_state
+        logits_NV = model.get_output_embeddings()(hidden_BTH[inside_BT])
+        torch.nn.functional.cross_entropy(logits_NV, wanted_BT[inside_BT]).backward()  # type: ignore[no-untyped-call]
+
+
+def _check_every(whole: Sequence[Encoded], rows: int, max_tokens: int) -> int:
+    """Steps between checks.
+
+    >>> _check_every([Encoded(prompt_ids=[1] * 12, answer_ids=[2] * 14)], 64, 15)       # 256 * 15 < 0.25 * 20 * 64 * 26
+    20
+    >>> _check_every([Encoded(prompt_ids=[1] * 100, answer_ids=[2] * 100)], 8, 200)     # 256 * 200 / (0.25 * 8 * 200) = 128
+    128
+    """
+    tokens_a_step = rows * sum(map(len, whole)) / len(whole)
+    return max(CHECK_EVERY, round(CHECK_PROMPTS * max_tokens / (CHECK_SHARE * tokens_a_step)))
+
+
+def _rate(step: int, num_steps: int) -> float:
+    """Share of the full learning rate at a step counted from 0.
+
+    >>> round(_rate(0, 400), 3), _rate(20, 400), round(_rate(399, 400), 3)
+    (0.05, 0.955, 0.102)
+    """
+    return min((step + 1) / WARM_UP_STEPS, 1 - (1 - LAST_RATE_SHARE) * step / num_steps)
+
+
+def _batches(encoded: Sequence[Encoded], rows: int, rng: random.Random) -> Iterator[list[Encoded]]:
+    """Batches without end, all demonstrations once before any comes again, prompts of like length together."""
+    order: list[int] = []
+    while True:
+        while len(order) < rows * BATCHES_SORTED:
+            order += rng.sample(range(len(encoded)), len(encoded))
+        window = sorted(order[: rows * BATCHES_SORTED], key=lambda number: len(encoded[number].prompt_ids))
+        del order[: rows * BATCHES_SORTED]
+        for start in rng.sample(range(0, len(window), rows), BATCHES_SORTED):
+            yield [encoded[number] for number in window[start : start + rows]]
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Torch computes with so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,98 @@
+"""What a made-to-order model should be: one record, and the name that follows from it.
+
+    name = "lab-" + first 12 hex digits of sha256(JSON [VERSION, spec, the first prompts of its tasks, the files they come from])
+
+Two specs of equal content have one name and one folder in the cache; a task whose prompts changed, or an edited file, makes another.
+Left out: what does not change the weights (where the folder lies, whether a bar is shown).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from jominy.records import Task
+
+VERSION = 1
+"""Goes up whenever the same spec would give other weights or another folder."""
+ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt_neox")
+HEAD_WIDTH = 32
+NAMED_PROMPTS = 256
+"""Prompts of each task that enter the name."""
+TRAINING_SEED, CHECK_SEED, FINAL_SEED = 1_000_003, 2_000_003, 3_000_017
+"""Added to the spec's seed to draw prompts for training, for the checks that decide when to stop, and for the number that is reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSpec:
+    """A language model made to order.
+
+    Example: LabSpec(tasks=("arithmetic:digits=1",), pass_rate=0.5)
+    """
+
+    tasks: tuple[str, ...]
+    """What it has seen, as `--task` takes it; several are mixed in equal shares (name one twice for a double share)."""
+    pass_rate: float | None = None
+    """End the steps on whole answers when pass@1 at temperature 1 reaches this in a check, in (0, 1]; None trains all `steps`."""
+    steps: int = 400
+    """Most optimiser steps on whole answers."""
+    rows: int = 64
+    """Demonstrations a step."""
+    demonstrations: int = 16_384
+    """Demonstrations made; they are shown again, in another order, when all have been shown."""
+    wrong_share: float = 0.0
+    """Share of demonstrations with the task's known-wrong answer, in [0, 1]: label noise."""
+    cut_share: float = 0.0
+    """Share of demonstrations whose right answer breaks off in the middle and so never reaches the format asked for, in [0, 1); they come
+    in a few further steps at the end, and lower the pass rate by about this share."""
+    architecture: str = "llama"
+    """llama, qwen2, qwen3 or gpt_neox."""
+    width: int = 192
+    """Size of the hidden state, a multiple of 32."""
+    depth: int = 3
+    """Layers."""
+    context: int = 1024
+    """Longest prompt with response in tokens; longer demonstrations are left out and counted."""
+    seed: int = 0
+    """Initial weights, prompts, noise and order."""
+
+    def check(self) -> None:
+        """Raises ValueError for a field that is out of range."""
+        if not self.tasks:
+            raise ValueError("a lab model needs at least one task, e.g. tasks=('arithmetic',)")
+        if self.pass_rate is not None and not 0 < self.pass_rate <= 1:
+            raise ValueError(f"pass_rate must be above 0 and at most 1, got {self.pass_rate}")
+        for name, value in (("steps", self.steps), ("rows", self.rows), ("demonstrations", self.demonstrations), ("depth", self.depth)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.context < 8:
+            raise ValueError(f"context must be at least 8 tokens, got {self.context}")
+        if min(self.wrong_share, self.cut_share) < 0 or self.wrong_share + self.cut_share > 1:
+            raise ValueError(f"wrong_share {self.wrong_share} and cut_share {self.cut_share} must be shares that add up to at most 1")
+        if self.cut_share == 1:
+            raise ValueError("cut_share must be below 1, for the model learns the task from whole answers")
+        if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
+            raise ValueError(f"width must be a multiple of {HEAD_WIDTH}, got {self.width}")
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(f"no architecture {self.architecture!r}; there are {', '.join(ARCHITECTURES)}")
+
+
+def name_of(spec: LabSpec, tasks: Sequence[Task]) -> str:
+    """The name under which the model is cached and recorded; see the top of this file.
+
+    Args:
+        spec: what was asked for.
+        tasks: its tasks, loaded.
+    """
+    prompts = [
+        [prompt.id, prompt.gold_answer, prompt.wrong_answer, prompt.target]
+        for task in tasks
+        for prompt in task.prompts(NAMED_PROMPTS, spec.seed + TRAINING_SEED)
+    ]
+    words = [word for task in spec.tasks for word in (task, *task.replace(",", ":").split(":"))]
+    files = [hashlib.sha256(Path(word).read_bytes()).hexdigest() for word in dict.fromkeys(words) if Path(word).is_file()]
+    content = json.dumps([VERSION, asdict(spec), prompts, files], sort_keys=True)
+    return f"lab-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

@@ -104,7 +104,7 @@ class Drawer:
         live = drawn if fill == "off" else self._live(drawn)
         trained = live[:wanted]
         if fill == "two_then_repeat" and live:
-            trained = [live[number % len(live)] for number in range(wanted)]
+            trained = [live[number * min(len(live), wanted) // wanted] for number in range(wanted)]
         return Batch(
             drawn=tuple(drawn),
             trained=tuple(trained),

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -265,11 +266,15 @@ def parse(words: Sequence[str]) -> Any:
 
 def configured(words: Sequence[str]) -> RunSpec | None:
     """The RunSpec that `train --config FILE` names; None without one."""
-    if words[:1] != ["train"] or "--config" not in words[:-1]:
+    if words[:1] != ["train"]:
+        return None
+    joined = [word.partition("=")[2] for word in words if word.startswith("--config=")]
+    named = joined + [after for word, after in pairwise(words) if word == "--config"]
+    if not named:
         return None
     from jominy.configuring import load_run_spec
 
-    return load_run_spec(words[words.index("--config") + 1])
+    return load_run_spec(named[-1])
 
 
 def pairs_in(words: Sequence[str]) -> dict[str, str]:
@@ -303,8 +308,11 @@ def guarded(action: Callable[[], int]) -> int:
         kept = "; what was finished is kept: make room and run the same command again to go on" if error.errno == errno.ENOSPC else ""
         print(f"jominy: {error}{kept}", file=sys.stderr)
         return EXIT_USER_ERROR
+    except ArithmeticError as error:
+        print(f"jominy: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
     except KeyboardInterrupt:
-        print("jominy: interrupted; what was finished is kept, run the same command again to go on", file=sys.stderr)
+        print("jominy: interrupted; what was finished is kept, run the same command again (train: with --resume) to go on", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

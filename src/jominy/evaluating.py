@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from jominy.engines import TrainingEngine
 from jominy.measures.drift import kl_to_start
@@ -43,7 +43,7 @@ def evaluate(
     started = time.monotonic()
     if not (folder.exists() and folder.read_run()["status"] == "finished"):
         _draw(engine, spec, prompts, rewards, folder, step, panel)
-    kl = None if step == 0 else _kl(engine, prompts, folder)
+    kl = None if step == 0 or spec.temperature != 1 else _kl(engine, prompts, folder)
     groups = groups_of(folder.rollouts(), spec.data.success)
     return {
         "step": step,
@@ -79,7 +79,7 @@ def _draw(
 def _kl(engine: TrainingEngine, prompts: Sequence[Prompt], folder: RunFolder) -> Measure:
     """KL to the start a token, on the first response to each prompt."""
     table = folder.rollouts(["prompt_id", "index", "token_ids", "logprobs_t1"])
-    first = table.filter(pa.compute.equal(table["index"], 0)).to_pylist()
+    first = table.filter(pc.equal(table["index"], 0)).to_pylist()
     rows = {row["prompt_id"]: row for row in first if row["token_ids"]}
     with_one = [prompt for prompt in prompts if prompt.id in rows]
     kept = [rows[prompt.id] for prompt in with_one]

@@ -55,6 +55,9 @@ def prepare(spec: RunSpec) -> Plan:
     """
     spec.check()
     recipe = load_recipe(spec.recipe, spec.max_tokens)
+    if recipe.spans:
+        kinds = ", ".join(recipe.spans)
+        raise ValueError(f"recipe {recipe.name} trains spans of kind {kinds}, but no task marks spans so far; leave spans out")
     _check_group(recipe, spec.rollouts if recipe.source == "rollouts" else 1)
     sampling = spec.sampling(spec.task, spec.prompts, spec.rollouts)
     task, reward, gold = load_task_and_rewards(sampling)

@@ -164,6 +164,7 @@ def print_models() -> None:
     table.add_column("what")
     for name, entry in MODELS.items():
         table.add_row(name, escape(entry.summary))
+    table.add_row("lab", "a small model made for the task at hand, about half able at it; built in a minute or two, then cached")
     Console().print(table)
 
 

@@ -189,8 +189,9 @@ class RunSpec:
                     raise ValueError(f"--{name.replace('_', '-')} must be at least {low}; got {getattr(part, name)}")
         if self.temperature == 0:
             raise ValueError("--temperature must be above 0 in training: the most likely token alone teaches nothing")
-        if not self.update.learning_rate > 0:
-            raise ValueError(f"--learning-rate must be above 0; got {self.update.learning_rate}")
+        for name in ("learning_rate", "max_grad_norm"):
+            if not getattr(self.update, name) > 0:
+                raise ValueError(f"--{name.replace('_', '-')} must be above 0; got {getattr(self.update, name)}")
         if self.update.minibatches > self.prompts:
             raise ValueError(f"--minibatches {self.update.minibatches} needs as many prompts a step; --prompts is {self.prompts}")
 

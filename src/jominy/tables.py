@@ -22,12 +22,15 @@ Other names are mapped on the way in: `read_rollouts(path, {"reward": "score"})`
 - Of several columns with log-probabilities the first in this list counts. No log-probability is above 0.
 - `logprob` without a number of tokens is left out, for its mean cannot be known; when it was mapped on purpose that is an error.
   A column that is a mean already is `mean_logprob`.
+- In the folder of a training run a prompt comes again in later steps, drawn anew by another policy under another seed: each time is a group
+  of its own, called `9f2c`, `9f2c (2)` and so on. Its column `seed` tells them apart; nobody else's does.
 - In a table with gold somewhere, a row without gold is right when its reward says so, and stays out of the false pay share.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,8 @@ def _rows_of_folder(path: Path) -> pa.Table:
     table = _lean(there, folder.rollouts)
     if table.num_rows == 0:
         raise ValueError(f"{path} holds no rollouts yet; run the command that made it again to go on from there")
+    if folder.read_run().get("verb") == "train":
+        table = table.append_column("seed", folder.rollouts(["seed"]).column(0))
     choices = folder.num_choices()
     if not choices:
         return table
@@ -163,6 +168,8 @@ def groups_of(table: pa.Table, success: float = 1.0, *, path: Path | None = None
 
 def _groups_of(table: pa.Table, success: float) -> Groups:
     codes_N, prompt_ids = _codes(table)
+    if "seed" in table.column_names:
+        codes_N, prompt_ids = _by_draw(codes_N, _numbers(table, "seed")[0], prompt_ids)
     # None where the rows of a group stand together already: most logs, and then no column is copied.
     order_N = None if bool(np.all(codes_N[1:] >= codes_N[:-1])) else np.argsort(codes_N, kind="stable")
     offsets_P1 = np.concatenate(([0], np.cumsum(np.bincount(codes_N, minlength=len(prompt_ids)))))
@@ -218,6 +225,28 @@ def _codes(table: pa.Table) -> tuple[Ints, tuple[str, ...]]:
     rank_V = np.zeros(len(values), dtype=np.int32 if len(values) < 2**31 else np.int64)
     rank_V[ranked_V] = np.arange(len(ranked_V))
     return rank_V[codes_N], tuple(str(key) for key in values.take(pa.array(ranked_V)).to_pylist())
+
+
+def _by_draw(codes_N: Ints, seeds_N: Floats, prompt_ids: tuple[str, ...]) -> tuple[Ints, tuple[str, ...]]:
+    """Groups cut where a prompt was drawn under several seeds, numbered by first appearance, and their names.
+
+    >>> _by_draw(np.array([0, 0, 1, 0]), np.array([5.0, 5.0, 5.0, 6.0]), ("a", "b"))
+    (array([0, 0, 1, 2]), ('a', 'b', 'a (2)'))
+    """
+    _, seed_N = np.unique(seeds_N, return_inverse=True)
+    if not seed_N.any():
+        return codes_N, prompt_ids
+    keys_N = codes_N.astype(np.int64) * (int(seed_N.max()) + 1) + seed_N
+    _, first_V, value_N = np.unique(keys_N, return_index=True, return_inverse=True)
+    ranked_V = np.argsort(first_V, kind="stable")
+    rank_V = np.empty_like(ranked_V)
+    rank_V[ranked_V] = np.arange(len(ranked_V))
+    times: Counter[int] = Counter()
+    names = []
+    for code in codes_N[first_V[ranked_V]].tolist():
+        times[code] += 1
+        names.append(prompt_ids[code] if times[code] == 1 else f"{prompt_ids[code]} ({times[code]})")
+    return rank_V[value_N], tuple(names)
 
 
 def _numbers(table: pa.Table, name: str) -> tuple[Floats, Bools]:

@@ -54,6 +54,12 @@ def open_tracker(name: str | None, *, project: str, run_name: str, spec: Mapping
     return TRACKERS[name](project, run_name, spec, folder)
 
 
+def require_tracker(name: str | None) -> None:
+    """Raises ValueError when the tracker's package is missing, before anything is written."""
+    if name is not None:
+        _library({"tensorboard": "torch.utils.tensorboard"}.get(name, name), name)
+
+
 def flat_numbers(line: Mapping[str, Any]) -> dict[str, float]:
     """A line of steps.jsonl or evaluations.jsonl as the numbers a tracker takes; texts, None and the step itself are left out.
 

@@ -12,19 +12,22 @@ A run goes on from its last whole checkpoint: what was written after it is taken
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from jominy.specs import RunSpec
 from jominy.steplog import EVALUATIONS_FILE, EXPLANATION_FILE, STEPS_FILE, read_evaluations, truncate_after
-from jominy.store import RunFolder
+from jominy.store import SCHEMA_VERSION, RunFolder, read_json, write_json
 
 FOLDERS = ("evaluations", "checkpoints", "stopped", "model")
 """What a run makes beside `rollouts`."""
 
-FREE_TO_CHANGE = {"steps", "keep", "save_every", "device", "microbatch", "recompute"}
-"""Fields that may differ when a run goes on: they say how long and how, not what. Another device moves float noise."""
+BEST_NOTE = "best.json"
+
+FREE_TO_CHANGE = {"steps", "keep", "save_every", "microbatch", "recompute"}
+"""Fields that may differ when a run goes on: they say how long and how, not what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,17 @@ class TrainFolder:
             for folder in (self.path / kind).glob("step-*"):
                 if int(folder.name[5:]) > step:
                     shutil.rmtree(folder)
+        note = self.path / "checkpoints" / BEST_NOTE
+        if note.is_file() and read_json(note)["step"] > step:
+            note.unlink()
+            shutil.rmtree(self.best, ignore_errors=True)
         for pattern in (".gone-*", ".step-*"):
             for folder in (self.path / "checkpoints").glob(pattern):
                 shutil.rmtree(folder)
+
+    def note_best(self, step: int) -> None:
+        """Writes down of which step `checkpoints/best` is."""
+        write_json(self.path / "checkpoints" / BEST_NOTE, {"schema_version": SCHEMA_VERSION, "step": step})
 
     def drop_checkpoints(self, keep: int) -> None:
         """Removes all but the latest `keep`: out of sight first, so that a kill leaves none that is half there (`take_back` ends it)."""
@@ -110,8 +121,25 @@ class TrainFolder:
         self.run.clear()
         for file in (self.steps_file, self.evaluations_file, self.path / EXPLANATION_FILE):
             file.unlink(missing_ok=True)
-        for name in FOLDERS:
+        for name in ("tracking_id",):
+            (self.path / name).unlink(missing_ok=True)
+        for name in (*FOLDERS, "tensorboard"):
             shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+def check_spared(folder: TrainFolder, sources: Iterable[str]) -> None:
+    """Nothing that the run is made from lies in what `clear` removes.
+
+    Raises:
+        ValueError: the starting model, or a file of the task, reward or recipe, does.
+    """
+    removed = [(folder.path / name).resolve() for name in FOLDERS]
+    for source in sources:
+        path = Path(source)
+        if path.exists() and any(path.resolve().is_relative_to(one) for one in removed):
+            raise ValueError(
+                f"{source} lies in {folder.path}, where the new run would replace it; choose another --out, or move it away first"
+            )
 
 
 def check_vacant(folder: TrainFolder) -> None:

@@ -4,7 +4,10 @@
 
 The science is the recipe's (`recipes`), the arithmetic the engine's (`engines`), the folder is `trainfolder`. What a step does is a
 function of the spec, the step and the weights alone, so a run that was killed goes on from its last checkpoint and makes the same bits on
-a CPU. Left out on purpose: several machines, value networks, curricula; engines that others own do these.
+a CPU.
+Left out on purpose: several machines, value networks, curricula; engines that others own do these.
+LIMIT: how many rows are drawn at a time, and whether weights are packed, depends on free memory; a machine that is short of it when the
+run goes on draws other last bits.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -32,8 +35,8 @@ from jominy.schedule import learning_rate_at
 from jominy.specs import RunSpec
 from jominy.stepline import drawn
 from jominy.steplog import append_line, read_evaluations, read_steps
-from jominy.tracking import Tracker, flat_numbers, open_tracker
-from jominy.trainfolder import TrainFolder
+from jominy.tracking import Tracker, flat_numbers, open_tracker, require_tracker
+from jominy.trainfolder import TrainFolder, check_spared
 from jominy.updating import kl_to_start, update
 from jominy.watching import Panel, training_panel
 
@@ -82,10 +85,15 @@ def train(
         Explosion: a gradient that is not finite or far too large; its batch is saved under `stopped/`.
         KeyboardInterrupt: passed on, after the step is finished and saved.
     """
+    if resume and overwrite:
+        raise ValueError("--resume goes on with what is there and --overwrite removes it; give one of them")
     plan, folder = prepare(spec), TrainFolder(out)
+    require_tracker(track)
     with ExitStack() as stack:
         first = where_it_stands(folder, plan, stack, resume=resume, overwrite=overwrite)
         start = resolve_model(spec.model, spec.task)
+        if first == 0:
+            check_spared(folder, [start, *plan.sources])
         with stage(f"loading {spec.model}", quiet=quiet):
             engine = load_trainer(spec, start, folder.checkpoint(first) if first else None)
         check_room(engine, plan)
@@ -158,6 +166,8 @@ class Run:
         """Closes them."""
         if isinstance(error, KeyboardInterrupt):
             self.say_status("interrupted")
+        elif error is not None and self.folder.run.read_run()["status"] == "running":
+            self.say_status("failed", why=f"{type(error).__name__}: {error}")
         self.stack.close()
 
     def step(self, step: int) -> None:
@@ -174,7 +184,8 @@ class Run:
         except Explosion as error:
             raise Explosion(self._stopped(step, batch, str(error))) from error
         update_s = time.monotonic() - updating
-        if seen["kl_nats"] is None and spec.evaluate.kl_rollouts and self.plan.recipe.source == "rollouts":
+        seen["kl_nats"] = None
+        if spec.evaluate.kl_rollouts and self.plan.recipe.source == "rollouts":
             seen["kl_nats"] = 0.0 if step == 1 else kl_to_start(self.engine, batch, self.prompts, spec.evaluate.kl_rollouts)
         line = {"step": step, "policy": batch.drawn[0][0].policy, **drawn(batch.drawn, spec.data.success), **seen}
         line |= {"learning_rate": rate, "num_batches": batch.num_batches, "num_places": batch.num_places}
@@ -190,8 +201,8 @@ class Run:
         self.lines.append(line)
         self.panel.step(line)
         self.tracker.log(step, flat_numbers(line))
-        if len(self.lines) == PATIENCE and not any(map(self._teaches, self.lines)):
-            why = nothing_to_learn(batch, line["reward"])
+        if len(self.lines) == min(PATIENCE, self.spec.steps) and not any(map(self._teaches, self.lines)):
+            why = nothing_to_learn(batch, self.lines)
             self.say_status("stopped", why=why)
             raise ValueError(why)
 
@@ -222,6 +233,7 @@ class Run:
                 self.engine.link(self.folder.checkpoint(step), self.folder.best)
             else:
                 self.engine.save_model(self.folder.best)
+            self.folder.note_best(step)
         self.folder.drop_checkpoints(self.spec.evaluate.keep)
 
     def finish(self) -> None:
@@ -235,8 +247,10 @@ class Run:
 
     def _norm_limit(self) -> float:
         """What the gradient's norm may be at most, from the steps so far."""
-        norms = [line["grad_norm"] for line in self.lines if line["num_rows"]]
-        return self.spec.update.explosion * float(np.median(norms)) if len(norms) >= NORMS_FOR_EXPLOSION else float("inf")
+        norms = [line["grad_norm"] for line in self.lines if self._teaches(line)]
+        if len(norms) < NORMS_FOR_EXPLOSION:
+            return float("inf")
+        return max(self.spec.update.max_grad_norm, self.spec.update.explosion * float(np.median(norms)))
 
     def _stopped(self, step: int, batch: Batch, why: str) -> str:
         """Saves the batch that could not be learned from; returns what to tell."""
@@ -245,7 +259,7 @@ class Run:
         flat = [rollout for group in batch.trained for rollout in group]
         folder.write_prompts([self.prompts[key] for key in dict.fromkeys(rollout.prompt_id for rollout in flat)])
         folder.append_rollouts(flat, self.prompts)
-        folder.write_run({"verb": "train", "status": "stopped", "spec": {"rollouts": self.spec.rollouts}, "why": why, "step": step})
+        folder.write_run({"verb": "stopped step", "status": "stopped", "spec": {"rollouts": self.spec.rollouts}, "why": why, "step": step})
         self.say_status("stopped", why=why)
         last = max(self.folder.checkpoints(), default=None)
         model = self.spec.model if last is None else str(self.folder.checkpoint(last))
@@ -255,14 +269,15 @@ class Run:
         )
 
 
-def nothing_to_learn(batch: Batch, reward: float | None) -> str:
-    """Why a run is given up after `PATIENCE` steps, the last of which drew `batch`."""
-    if reward is None:
+def nothing_to_learn(batch: Batch, lines: Sequence[dict[str, Any]]) -> str:
+    """Why a run is given up after its first steps, the last of which drew `batch`."""
+    known = [line["reward"] for line in lines if line["reward"] is not None]
+    if not known:
         notes = [rollout.reward.note for group in batch.drawn for rollout in group if rollout.reward is not None]
-        return f"no response of the first {PATIENCE} steps could be graded; the last ones: {notes[0]}"
+        return f"no response of the first {len(lines)} steps could be graded; the last ones: {notes[0]}"
     return (
-        f"no response of the first {PATIENCE} steps carried a gradient from its reward: the last mean reward was {reward:.4g}, and equal "
-        "rewards teach nothing. `jominy diagnose` on the same task says why: too hard, too easy, or a reward that is constant"
+        f"no response of the first {len(lines)} steps carried a gradient from its reward: the last mean reward was {known[-1]:.4g}, and "
+        "equal rewards teach nothing. `jominy diagnose` on the same task says why: too hard, too easy, or a reward that is constant"
     )
 
 

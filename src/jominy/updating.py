@@ -6,7 +6,6 @@ The divisor is that of the rows an update sees; the advantages are those of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +33,7 @@ def update(
         prompt_ids: prompt tokens by `Prompt.id`.
 
     Returns:
-        what a step's line says of it (`stepline.learned`), `kl_nats` and `update_tokens`.
+        what a step's line says of it (`stepline.learned`) and `update_tokens`.
 
     Raises:
         Explosion: see `TrainingEngine.step`.
@@ -62,19 +61,21 @@ def update(
             clips or None,
             max(report.grad_norm for report in reports),
         ),
-        "kl_nats": _kl_of_rows(rows, logprobs) if recipe.needs_reference else None,
         "update_tokens": sum(report.seen.num_tokens for report in reports),
     }
 
 
 def kl_to_start(engine: TrainingEngine, batch: Batch, prompts: dict[str, Prompt], num_rollouts: int) -> float | None:
-    """Mean over tokens of log p / p_start on the first responses of each group, at temperature 1; None when there are none."""
-    some = [rollout for group in batch.drawn for rollout in group[:num_rollouts] if rollout.logprobs_t1 is not None]
+    """Mean over tokens of log p / p_start on the first responses of each group that was drawn; None when there are none.
+
+    Both at the sampling temperature: the responses are drawn from that policy, so the mean is unbiased for its divergence.
+    """
+    some = [rollout for group in batch.drawn for rollout in group[:num_rollouts] if rollout.logprobs is not None]
     if not some:
         return None
     rows = engine.rows_to_score([prompts[rollout.prompt_id] for rollout in some], [rollout.token_ids for rollout in some])
-    before = engine.start_logprobs(rows, 1.0)
-    gaps = [np.asarray(rollout.logprobs_t1) - start for rollout, start in zip(some, before, strict=True)]
+    before = engine.start_logprobs(rows, some[0].temperature)
+    gaps = [np.asarray(rollout.logprobs) - start for rollout, start in zip(some, before, strict=True)]
     return float(np.concatenate(gaps).mean())
 
 
@@ -90,8 +91,3 @@ def _parts(plan: Plan, batch: Batch, advantages_N: Floats, prompt_ids: dict[str,
         flat = [rollout for group in groups for rollout in group]
         parts.append((rows, [flat[position] for position in positions.tolist()]))
     return parts
-
-
-def _kl_of_rows(rows: Sequence[TrainRow], logprobs: Sequence[Floats]) -> float | None:
-    gaps = [ours - row.reference_logprobs for ours, row in zip(logprobs, rows, strict=True) if row.reference_logprobs is not None]
-    return float(np.concatenate(gaps).mean()) if gaps else None

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from jominy.engines.models import quiet_transformers
-from jominy.store import write_json
+from jominy.store import read_json, write_json
 
 TRAINER = "trainer.pt"
 STATE = "state.json"
@@ -47,6 +47,11 @@ def load_trainer(folder: Path) -> dict[str, Any]:
     return trainer
 
 
+def load_policy(folder: Path) -> str:
+    """Name of the starting model, as the run that wrote the checkpoint recorded it."""
+    return str(read_json(folder / STATE)["policy"])
+
+
 def link_model(checkpoint: Path, folder: Path) -> None:
     """The model of a checkpoint under another name: hard links where the disk has them, copies elsewhere."""
 
@@ -54,8 +59,9 @@ def link_model(checkpoint: Path, folder: Path) -> None:
         for file in sorted(checkpoint.iterdir()):
             if file.name in (TRAINER, STATE):
                 continue
+            # only weights are worth a link: who edits a config in one place must not change it in the other
             try:
-                os.link(file, aside / file.name)
+                (os.link if file.suffix == ".safetensors" else shutil.copy2)(file, aside / file.name)
             except OSError:
                 shutil.copy2(file, aside / file.name)
 

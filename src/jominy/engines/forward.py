@@ -4,7 +4,7 @@
     padded    prompt + completion of each row, padded on the right: windows, recurrences, anything causal; a plain head
     logits    the model's own logits, one row at a time: heads that are more than a matrix product
 
-Which one a model takes is tried out once (`Network.trains_on_forest`, `Network.head_is_plain`), never read off a list of names.
+Which one a model takes is tried out once (`Passes.on_forest`, `Network.head_is_plain`), never read off a list of names.
 """
 
 from __future__ import annotations

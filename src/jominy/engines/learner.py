@@ -70,10 +70,12 @@ class Learner:
         for master, parameter in zip(self.masters, self.parameters, strict=True):
             if master is not parameter:
                 master.grad, parameter.grad = None if parameter.grad is None else parameter.grad.float(), None
-        torch.nn.utils.clip_grad_norm_(self.masters, self.max_grad_norm)
+        torch.nn.utils.clip_grads_with_norm_(self.masters, self.max_grad_norm, torch.tensor(report.grad_norm))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()
+        # the fused step writes without announcing it, and who keeps packed copies of the weights has to hear of it
+        torch.autograd.graph.increment_version(self.masters)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             for master, parameter in zip(self.masters, self.parameters, strict=True):
@@ -99,6 +101,8 @@ class Learner:
         """Takes `state` back."""
         self.optimizer.load_state_dict(state["optimizer"])
         apart = [m for m, p in zip(self.masters, self.parameters, strict=True) if m is not p]
+        if len(apart) != len(state["masters"]):
+            raise ValueError("the checkpoint was written in another precision; go on with the --device that the run began on")
         with torch.no_grad():
             for master, saved in zip(apart, state["masters"], strict=True):
                 master.copy_(saved)

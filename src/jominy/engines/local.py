@@ -2,7 +2,7 @@
 
 It owns no arithmetic: prompts become tokens here, drawings become `Rollout`s, rows become log-probabilities; the rest is next door
 (models: names to weights; network and lanes: the forward; decoding: the loop; drawing: the draw; scoring: teacher forcing).
-Left out: training steps (they come with the training work), several GPUs, and servers.
+Left out: training steps (`trainer`), several GPUs, and servers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LocalEngine:
     name: str
     """Model and revision, as recorded in `Rollout.policy`."""
     model: Any
-    """The transformers model; its parameters are read, never changed."""
+    """The transformers model; its parameters are read here, and changed by nobody but a `Learner`."""
     tokenizer: Any
     """Its tokenizer."""
     network: Network

@@ -4,6 +4,7 @@
 
 Micro-batches hold whole rows up to a budget of tokens; `scale` was computed over the whole step, so the split does not move the gradient.
 Nothing of size [rows, tokens, vocabulary] exists: the head goes in slices (`headgrad`).
+LIMIT: where the head is more than a matrix product, the logits of one row at a time exist, with their graph.
 Left out: the optimiser (`learner`), several devices, and any objective that is not a weighted log-likelihood.
 """
 
@@ -108,18 +109,22 @@ class Passes:
         return torch.log_softmax(logits_TV, -1).gather(1, targets_of([row], self.network.device)[:, None])[:, 0].double()
 
     def _batches(self, rows: Sequence[TrainRow]) -> Iterator[list[TrainRow]]:
-        """Consecutive rows within the budget of tokens; a longer single row stands alone."""
+        """Consecutive rows within the budget of tokens; a longer single row stands alone.
+
+        A row whose prompt is in the batch already joins while the completions fit, however long the prompt: cutting a group in two would
+        read the prompt twice.
+        """
         batch: list[TrainRow] = []
-        used = 0
+        num_prompt = num_completion = 0
         for row in rows:
             shares = self.on_forest and batch and np.array_equal(batch[-1].prompt_ids, row.prompt_ids)
-            cost = len(row.completion_ids) + (0 if shares else len(row.prompt_ids))
-            alone = not self.network.head_is_plain
-            if batch and (alone or used + cost > self.tokens):
+            prompt, completion = 0 if shares else len(row.prompt_ids), len(row.completion_ids)
+            used = num_completion + completion + (0 if shares else num_prompt + prompt)
+            if batch and (used > self.tokens or not self.network.head_is_plain):
                 yield batch
-                batch, used, cost = [], 0, len(row.prompt_ids) + len(row.completion_ids)
+                batch, num_prompt, num_completion, prompt = [], 0, 0, len(row.prompt_ids)
             batch.append(row)
-            used += cost
+            num_prompt, num_completion = num_prompt + prompt, num_completion + completion
         if batch:
             yield batch
 

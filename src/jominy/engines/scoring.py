@@ -4,7 +4,7 @@
 
 The head's product is taken for a few hundred positions and a slice of the vocabulary at a time; a running maximum and sum
 join the slices. Neighbouring rows with the same prompt compute it once. Causal attention makes right padding exact, so no mask is needed.
-Left out: gradients (they come with the training step) and log-probabilities of words that were not drawn.
+Left out: gradients (`passes`) and log-probabilities of words that were not drawn.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jominy.engines import StepReport, TokenFunction, models
-from jominy.engines.checkpoints import link_model, load_trainer, save_checkpoint, save_model
+from jominy.engines.checkpoints import link_model, load_policy, load_trainer, save_checkpoint, save_model
 from jominy.engines.learner import Learner
 from jominy.engines.local import LocalEngine
 from jominy.engines.passes import Passes
@@ -37,14 +37,14 @@ class LocalTrainer:
         self.start, self.device, self.lora = start, settings.device, settings.lora_rank > 0
         source = start if checkpoint is None or self.lora else str(checkpoint)
         model, tokenizer = models.load_model(source, settings.device)
-        self.policy = models.policy_name(start, model)
+        self.policy = models.policy_name(start, model) if checkpoint is None else load_policy(checkpoint)
         self.adapters: Any = _adapters(model, settings.lora_rank) if self.lora else None
         self.engine = LocalEngine.of(model, tokenizer, name=self.policy)
         sizes = {"tokens": settings.microbatch, "recompute": settings.recompute}
         self.passes = Passes(self.engine.network, temperature=temperature, **sizes)
         self.learner = Learner(self.passes, weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
-        self.temperature, self.sizes = temperature, sizes
-        self.start_network: Any = None
+        self.sizes = sizes
+        self.start_passes: dict[float, Passes] = {}
         if checkpoint is not None:
             state = load_trainer(checkpoint)
             self.learner.restore(state["learner"])
@@ -71,12 +71,14 @@ class LocalTrainer:
 
     def start_logprobs(self, rows: Sequence[TrainRow], temperature: float) -> list[Floats]:
         """[T] nats of each row under the policy that training started from."""
-        if self.start_network is None:
-            self.start_network = self.engine.network if self.lora else LocalEngine.load(self.start, self.device).network
-            self.start_network.release()
-        passes = Passes(self.start_network, temperature=temperature, **self.sizes)
+        if not self.start_passes:
+            network = self.engine.network if self.lora else LocalEngine.load(self.start, self.device).network
+            network.release()
+            self.start_passes[1.0] = Passes(network, **self.sizes)
+        if temperature not in self.start_passes:
+            self.start_passes[temperature] = Passes(self.start_passes[1.0].network, temperature=temperature, **self.sizes)
         with contextlib.nullcontext() if self.adapters is None else self.adapters.off():
-            return passes.logprobs(rows)
+            return self.start_passes[temperature].logprobs(rows)
 
     def rows_to_score(self, prompts: Sequence[Prompt], completions: Sequence[Any]) -> list[TrainRow]:
         """Rows without weights: one completion each of `prompts`, for `logprobs` and `start_logprobs`."""
@@ -96,10 +98,10 @@ class LocalTrainer:
         """Model, tokenizer, optimiser and `state`, whole or not at all."""
         trainer: dict[str, Any] = {"learner": self.learner.state()}
         if self.adapters is None:
-            save_checkpoint(self.engine.model, self.engine.tokenizer, trainer, state, folder)
+            save_checkpoint(self.engine.model, self.engine.tokenizer, trainer, {**state, "policy": self.policy}, folder)
         else:
             trainer["adapters"] = self.adapters.state()
-            save_checkpoint(self.adapters.merged(), self.engine.tokenizer, trainer, state, folder)
+            save_checkpoint(self.adapters.merged(), self.engine.tokenizer, trainer, {**state, "policy": self.policy}, folder)
 
     def save_model(self, folder: Path) -> None:
         """A folder that transformers, vLLM and TRL load."""
@@ -108,8 +110,23 @@ class LocalTrainer:
     def encode_completion(self, text: str) -> Ints:
         """[T] tokens of a response with the token that ends it."""
         ids = self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
-        end = self.engine.tokenizer.eos_token_id
-        return np.array([*ids, self.engine.stop_ids[0] if end is None else end], dtype=np.int64)
+        return np.array([*ids, self._ending()], dtype=np.int64)
+
+    def _ending(self) -> int:
+        """The stop token that ends an assistant's turn in the chat template; without one there, the tokenizer's end of sequence."""
+        tokenizer, stops = self.engine.tokenizer, self.engine.stop_ids
+        if tokenizer.chat_template is not None:
+            turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+            opened = tokenizer.apply_chat_template(turns[:1], add_generation_prompt=True, tokenize=True, return_dict=False)
+            whole = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=False)
+            for token in whole[len(opened) :]:
+                if token in stops:
+                    return int(token)
+        if tokenizer.eos_token_id is None and not stops:
+            raise ValueError(
+                "the model has no stop token, so it cannot learn where an answer ends; set eos_token_id in its generation config"
+            )
+        return int(stops[0] if tokenizer.eos_token_id is None else tokenizer.eos_token_id)
 
     def link(self, checkpoint: Path, folder: Path) -> None:
         """The model of a checkpoint under another name."""

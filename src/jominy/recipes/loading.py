@@ -41,7 +41,7 @@ RECIPES: dict[str, Callable[[str, int | None], Recipe]] = {
 """Name -> (options, max_tokens) -> recipe; the order of the listings."""
 
 USES = {
-    "one_shot": "one_shot is recipe grpo on a task of a single prompt (--prompts 1)",
+    "one_shot": "one_shot is recipe grpo on a pool of a single prompt (--pool 1)",
     "spurious_reward": "spurious_reward is recipe grpo with another reward (--reward my_rewards.py:fn)",
     "sft_warm_start": "sft_warm_start is two runs: recipe sft, then recipe grpo from the model that it saved",
 }

@@ -250,6 +250,7 @@ def _timed(groups: Iterator[list[Rollout]]) -> Iterator[tuple[list[Rollout], flo
 
 
 def grade(group: list[Rollout], prompts: dict[str, Prompt], grader: Grader, gold_grader: Grader | None) -> list[Rollout]:
+    """The rollouts with their rewards, and with their gold where a second grader tells it."""
     pairs = [(prompts[rollout.prompt_id], rollout.text) for rollout in group]
     rewards = grader.grade(pairs)
     golds: Sequence[Reward | None] = [None] * len(group) if gold_grader is None else gold_grader.grade(pairs)

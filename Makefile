@@ -24,6 +24,7 @@ types: $(INSTALLED)
 bench: $(INSTALLED)
 	$(BIN)/python bench/measures.py
 	$(BIN)/python bench/sampling.py
+	$(BIN)/python bench/step.py
 
 # torch comes first and alone, so that the pinned CPU build is there before anything asks for a looser one; the build backend is
 # pinned like everything else, which an isolated build would not see;

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from jominy.engines.linears import product
+from jominy.engines.linears import grad_of, product
 from jominy.engines.packed import can_pack
 
 WORDS = 3072
@@ -80,9 +80,9 @@ def backward(
         logits = logits.to(hidden_MH.dtype)
         gradient_MH[at] += multiply(logits, weight.t())
         if layer.weight.requires_grad:
-            _grad_of(layer.weight)[words] += multiply(logits.t(), hidden_MH[at].t())
+            grad_of(layer.weight)[words] += multiply(logits.t(), hidden_MH[at].t())
         if layer.bias is not None and layer.bias.requires_grad:
-            _grad_of(layer.bias)[words] += logits.sum(0)
+            grad_of(layer.bias)[words] += logits.sum(0)
     return gradient_MH
 
 
@@ -90,10 +90,3 @@ def _inside(targets: torch.Tensor, words: slice) -> tuple[torch.Tensor, torch.Te
     """(place within the slice, clamped; whether the target is in it)."""
     inside = (targets >= words.start) & (targets < words.stop)
     return (targets - words.start).clamp(0, words.stop - words.start - 1), inside
-
-
-def _grad_of(parameter: torch.Tensor) -> torch.Tensor:
-    """`parameter.grad`, made when absent."""
-    if parameter.grad is None:
-        parameter.grad = torch.zeros_like(parameter)
-    return parameter.grad

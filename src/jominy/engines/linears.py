@@ -1,10 +1,11 @@
 """Matrix products of the training step on oneDNN: forward, input gradient and weight gradient, without packed copies.
 
-    y = x W^T + b,      dx = dy W,      dW = dy^T x,      db = sum dy
+    y = x W^T + b,      dx = dy W,      dW = dy^T x,      db = sum dy;          e = E[ids],      dE[ids] += de
 
 On a CPU in float32 autograd's own `linear` calls MKL three times. oneDNN, which ships inside torch, takes the transposed operands as
 strided views and does all three about twice as fast on an AMD processor with AVX-512 (bench/README.md). Same float32 arithmetic, another
-order of summation. The model is not touched: a `TorchFunctionMode` sees each `linear` with a two-dimensional weight.
+order of summation. Embeddings add to the rows of `.grad` that were fed: autograd makes a gradient of the whole vocabulary for every
+micro-batch, a tenth of an update. The model is not touched: a `TorchFunctionMode` sees each `linear` with a two-dimensional weight.
 Left out: GPUs and bfloat16 (their libraries do it), and packing: weights change at every step, so a packed copy would serve once.
 """
 
@@ -45,15 +46,46 @@ class _Linear(torch.autograd.Function):
         return dx, dweight, dbias
 
 
+class _Embedding(torch.autograd.Function):
+    """`embedding` of a leaf, whose `.grad` it adds to by itself; the padding word's row gets none, as in torch."""
+
+    @staticmethod
+    def forward(ctx: Any, ids: torch.Tensor, weight: torch.Tensor, padding: int | None) -> torch.Tensor:
+        ctx.save_for_backward(ids, weight)
+        ctx.padding = padding
+        return weight[ids]
+
+    @staticmethod
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[None, None, None]:
+        ids, weight = ctx.saved_tensors
+        ids_N, dy_NH = ids.flatten(), dy.reshape(-1, dy.shape[-1])
+        if ctx.padding is not None:
+            ids_N, dy_NH = ids_N[ids_N != ctx.padding], dy_NH[ids_N != ctx.padding]
+        grad_of(weight).index_add_(0, ids_N, dy_NH)
+        return None, None, None
+
+
+def grad_of(parameter: torch.Tensor) -> torch.Tensor:
+    """`parameter.grad`, made when absent."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
 class TrainingLinears(TorchFunctionMode):
-    """Inside `with`, every `linear` that oneDNN can do runs there, forward and backward; everything else is as before."""
+    """Inside `with`, every `linear` that oneDNN can do runs there, forward and backward, and plain embeddings; all else is as before."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Replaces `linear`; everything else passes through."""
+        """Replaces `linear` and `embedding`; everything else passes through."""
         if func is torch.nn.functional.linear and not kwargs and len(args) > 1:
             x, weight, bias = args[0], args[1], args[2] if len(args) > 2 else None
             if weight.dim() == 2 and x.dtype == torch.float32 and can_pack(weight):
                 return _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+        if func is torch.nn.functional.embedding and kwargs and len(args) == 2:
+            ids, weight = args
+            plain = kwargs["max_norm"] is None and not kwargs["scale_grad_by_freq"] and not kwargs["sparse"]
+            if plain and weight.requires_grad and weight.is_leaf and can_pack(weight):
+                return _Embedding.apply(ids, weight, kwargs["padding_idx"])  # type: ignore[no-untyped-call]
         return func(*args, **(kwargs or {}))

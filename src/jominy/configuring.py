@@ -90,8 +90,15 @@ def _from_python(file: Path, name: str) -> RunSpec:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = vars(module).get(name or "spec")
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
+        raise ValueError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    name = name or "spec"
+    if name not in vars(module):
+        there = ", ".join(key for key, value in vars(module).items() if isinstance(value, RunSpec)) or "no RunSpec"
+        raise ValueError(f"{file} has no `{name}`; it has {there}")
+    found = vars(module)[name]
     if not isinstance(found, RunSpec):
-        raise ValueError(f"{file}:{name or 'spec'} is {type(found).__name__}, expected a jominy.RunSpec")
+        raise ValueError(f"{file}:{name} is {type(found).__name__}, expected a jominy.RunSpec")
     return found

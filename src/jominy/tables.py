@@ -83,8 +83,8 @@ def _rows_of_folder(path: Path) -> pa.Table:
     if not folder.exists():
         raise ValueError(f"{path} is no run folder (it has no run.json); give a run folder or a .parquet, .jsonl or .csv file of rollouts")
     parts = folder.parts()
-    there = _source_of([name for name in parquet_schema(parts[0]).names if name in ROLLOUT_SCHEMA.names] if parts else COLUMNS, {}, path)
-    table = _lean(there, folder.rollouts)
+    there = [name for name in parquet_schema(parts[0]).names if name in ROLLOUT_SCHEMA.names] if parts else []
+    table = _lean(_source_of(there, {}, path), folder.rollouts) if parts else ROLLOUT_SCHEMA.empty_table()
     if table.num_rows == 0:
         raise ValueError(f"{path} holds no rollouts yet; run the command that made it again to go on from there")
     if folder.read_run().get("verb") == "train":

@@ -230,10 +230,9 @@ class Recipes:
         return 0
 
 
-Command = (
+Others = (
     Annotated[Sample, subcommand("sample")]
     | Annotated[Diagnose, subcommand("diagnose")]
-    | Annotated[Train, subcommand("train")]
     | Annotated[Explain, subcommand("explain")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Check, subcommand("check")]
@@ -258,9 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(words: Sequence[str]) -> Any:
     """The command that the words mean; the file behind --config gives the defaults of `train`."""
     config = configured(words)
-    command: Any = Command
-    if config is not None:
-        command = Command | Annotated[Train, subcommand("train", default=Train(out=tyro.MISSING, spec=config))]
+    training: Any = subcommand("train") if config is None else subcommand("train", default=Train(out=tyro.MISSING, spec=config))
+    command: Any = Others | Annotated[Train, training]
     return tyro.cli(command, prog="jominy", description=DESCRIPTION, args=words, config=(FlagCreatePairsOff,))
 
 

@@ -41,7 +41,7 @@ def main() -> None:
     rounds = []
     for number in range(options.rounds):
         order = SIDES if number % 2 == 0 else SIDES[::-1]
-        found = {side: in_fresh_process(side, number) for side in order}
+        found = {side: in_fresh_process(side, options.seed + number) for side in order}
         rounds.append({side: found[side] for side in SIDES})
         print(f"round {number}", *(f"  {side:6} {line(found[side])}" for side in SIDES), sep="\n", flush=True)
     report(rounds)
@@ -63,7 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--trl-batch", type=int, default=0, help="rows of a TRL forward pass; 0: all of the step")
     parser.add_argument("--trl-checkpointing", action="store_true")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the first round")
     parser.add_argument("--out", help=argparse.SUPPRESS)
     options = parser.parse_args()
     gpu = options.device.startswith("cuda")
@@ -72,11 +72,11 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def in_fresh_process(side: str, number: int) -> dict[str, Any]:
+def in_fresh_process(side: str, seed: int) -> dict[str, Any]:
     """What one side measured."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:], "--side", side, "--out", str(out), "--seed", str(number)]
+        command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:], "--side", side, "--out", str(out), "--seed", str(seed)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
         if done.returncode:
             raise SystemExit(f"{side} ended with {done.returncode}:\n{done.stderr[-3000:]}")

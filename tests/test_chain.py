@@ -183,7 +183,7 @@ def test_ctrl_c_leaves_a_readable_run_and_the_same_command_completes_it(
     out = tmp_path / "run"
     code, error = cut_off(long_run(model, out), out, lambda pid: os.killpg(pid, signal.SIGINT))
     assert code == EXIT_INTERRUPTED
-    assert error == "jominy: interrupted; what was finished is kept, run the same command again to go on\n"
+    assert error == "jominy: interrupted; what was finished is kept, run the same command again (train: with --resume) to go on\n"
     assert_readable_part(out, "interrupted", capsys)
     assert main(long_run(model, out)) == 0
     assert RunFolder(out).read_run()["status"] == "finished"

@@ -166,7 +166,7 @@ def test_the_last_and_the_best_checkpoint_are_kept(learned):
     assert learned.checkpoints() == [10]
     best = max(read_evaluations(learned.path)[1:], key=lambda line: line["pass_at_1"]["value"])
     assert best["step"] == 10
-    assert sorted(found.name for found in (learned.path / "checkpoints").iterdir()) == ["best", "step-00010"]
+    assert sorted(found.name for found in (learned.path / "checkpoints").iterdir()) == ["best", "best.json", "step-00010"]
     assert not (learned.best / "trainer.pt").exists()
     assert (learned.best / "model.safetensors").read_bytes() == (learned.model / "model.safetensors").read_bytes()
 

@@ -24,6 +24,7 @@ from jominy.explaining import explain_path
 from jominy.reporting import report
 from jominy.specs import DiagnosisSpec, RunSpec
 from jominy.steplog import read_steps
+from jominy.store import RunFolder
 from jominy.trainfolder import TrainFolder
 from jominy.training import LoadTrainer, Run, load_local_trainer, train
 from tests.training_world import assert_same_run, spec_of, write_world
@@ -56,8 +57,8 @@ def command(world: Path, out: Path, *more: str) -> list[str]:
 
 
 SLOWLY = "import sys, time; from jominy import cli, training; step = training.Run.step; "
-SLOWLY += "training.Run.step = lambda run, number: (time.sleep(0.25), step(run, number))[1]; sys.exit(cli.main(sys.argv[1:]))"
-"""The command line with steps that take a quarter of a second, so that a signal falls into one."""
+SLOWLY += "training.Run.step = lambda run, number: (time.sleep(0.15), step(run, number))[1]; sys.exit(cli.main(sys.argv[1:]))"
+"""The command line with steps that take a sixth of a second, so that a signal falls into one."""
 
 
 def cut_off(words: list[str], out: Path, lines: int, strike: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
@@ -104,7 +105,7 @@ def refusal_of(verb: Callable[[], object]) -> str:
 
 def test_a_killed_run_goes_on_to_the_same_bits(world, whole, tmp_path):
     out = tmp_path / "killed"
-    wait = random.random() * 0.4
+    wait = random.random() * 0.3
 
     def kill(process: subprocess.Popen[str]) -> None:
         time.sleep(wait)
@@ -187,53 +188,67 @@ class Killed(BaseException):
     """Nothing handles it."""
 
 
-def killed_at(spec: RunSpec, out: Path, flush: int, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Runs until the `flush`-th time that something reaches the disk, and no further; False when it ends before."""
-    left, fsync, say_status = flush, os.fsync, Run.say_status
+RMTREE = shutil.rmtree
+STAGES = {
+    "before anything": (".prompts.parquet", 0),
+    "in the first evaluation": ("evaluations/step-00000/rollouts", 0),
+    "between rollouts and their line": ("rollouts/.part-00001", 0),
+    "between a line and its evaluation": ("evaluations/step-00002/.prompts", 2),
+    "between an evaluation and its line": ("start_logprobs", 2),
+    "in a checkpoint": ("step-00002.aside/model", 2),
+    "between a checkpoint and the best": (".best.aside/model", 2),
+    "in the last checkpoint": ("step-00003.aside/trainer", 3),
+    "in the result": (".model.aside/model", 3),
+}
+"""When -> what is on its way to the disk, and the lines of steps.jsonl that are there."""
 
-    def count(handle: int) -> None:
-        nonlocal left
-        left -= 1
-        if left == 0:
+
+def killed_at(spec: RunSpec, out: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs until a file with this in its path is about to reach the disk, and no further."""
+    killed = False
+    fsync, say_status = os.fsync, Run.say_status
+
+    def flush(handle: int) -> None:
+        nonlocal killed
+        killed = killed or name in os.path.relpath(os.readlink(f"/proc/self/fd/{handle}"), out)
+        if killed:
             raise Killed
         fsync(handle)
 
     def unless_killed(run: Run, status: str, **more: object) -> None:
-        if left > 0:
+        if not killed:
             say_status(run, status, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", count)
+        patch.setattr(os, "fsync", flush)
         patch.setattr(Run, "say_status", unless_killed)
         # a kill leaves what was written aside where it is
-        patch.setattr(shutil, "rmtree", lambda path, **how: None if left <= 0 else RMTREE(path, **how))
-        try:
+        patch.setattr(shutil, "rmtree", lambda path, **how: None if killed else RMTREE(path, **how))
+        with pytest.raises(Killed):
             train(spec, out, quiet=True)
-        except Killed:
-            return True
-    return False
 
 
-RMTREE = shutil.rmtree
+@pytest.fixture(scope="module")
+def short(world: Path) -> RunSpec:
+    """Three steps with an evaluation and a checkpoint behind the second and the third."""
+    return spec_of(world, steps=3, prompts=2, eval_every=2, eval_prompts=2, eval_rollouts=2, save_every=2)
 
 
-def test_a_run_killed_at_any_moment_is_readable_and_goes_on(world, tmp_path, monkeypatch):
-    """At every third flush: before the first evaluation, in one, between rollouts and their line, in a checkpoint, at the end."""
-    spec = spec_of(world, steps=3, prompts=2, eval_every=2, eval_prompts=2, eval_rollouts=2, save_every=2)
-    whole = train(spec, tmp_path / "whole", quiet=True).path
-    flush, steps_seen = 1, set()
-    while killed_at(spec, tmp_path / f"at-{flush}", flush, monkeypatch):
-        out = tmp_path / f"at-{flush}"
-        if (out / "run.json").is_file():
-            assert json.loads((out / "run.json").read_text())["status"] == "running"
-            read_by_every_verb(out)
-        steps_seen.add(len(read_steps(out)))
-        train(spec, out, resume=True, quiet=True)
-        assert_same_run(out, whole, 3)
-        assert not list((out / "checkpoints").glob(".*"))
-        assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["best", "best.json", "step-00003"]
-        mine, theirs = ((folder / "checkpoints" / "best" / "model.safetensors").read_bytes() for folder in (out, whole))
-        assert mine == theirs
-        flush += 3
-    assert flush > 30
-    assert steps_seen == {0, 1, 2, 3}
+@pytest.fixture(scope="module")
+def short_whole(world: Path, short: RunSpec) -> Path:
+    return train(short, world / "short", quiet=True).path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_killed_at_any_stage_is_readable_and_goes_on(stage, short, short_whole, tmp_path, monkeypatch):
+    out, (name, num_lines) = tmp_path / "out", STAGES[stage]
+    killed_at(short, out, name, monkeypatch)
+    if RunFolder(out).exists():
+        assert json.loads((out / "run.json").read_text())["status"] == "running"
+        read_by_every_verb(out)
+    assert len(read_steps(out)) == num_lines
+    train(short, out, resume=True, quiet=True)
+    assert_same_run(out, short_whole, 3)
+    assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["best", "best.json", "step-00003"]
+    mine, theirs = ((folder / "checkpoints" / "best" / "model.safetensors").read_bytes() for folder in (out, short_whole))
+    assert mine == theirs

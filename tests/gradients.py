@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
+from jominy.engines import tree_attention
 from jominy.engines.network import Network
 from jominy.engines.passes import Passes
 from jominy.recipes.recipe import Recipe
@@ -140,3 +142,9 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
 def numbers(values: Sequence[Floats]) -> Floats:
     """All in one row."""
     return np.concatenate(values)
+
+
+def every_prompt_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts of any length go through `tree_attention`, in stretches of two tokens."""
+    monkeypatch.setattr(tree_attention, "LONG", 0)
+    monkeypatch.setattr(tree_attention, "STRETCH", 2)

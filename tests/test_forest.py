@@ -10,7 +10,7 @@ from jominy.engines.forest import Forest
 from jominy.engines.forward import hidden_on_forest, hidden_padded
 from jominy.engines.network import Network
 from tests import tiny
-from tests.gradients import passes_of, rows_of
+from tests.gradients import every_prompt_is_long, passes_of, rows_of
 
 CPU = torch.device("cpu")
 SHAPES = {
@@ -22,9 +22,12 @@ SHAPES = {
 }
 
 
+@pytest.mark.parametrize("attention", ["padded", "trees"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt_neox", "gpt2"])
-def test_hidden_states_are_those_of_whole_rows(kind: str, shape: str) -> None:
+def test_hidden_states_are_those_of_whole_rows(kind: str, shape: str, attention: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if attention == "trees":
+        every_prompt_is_long(monkeypatch)
     network = Network(tiny.model(kind))
     rows = rows_of(0, *SHAPES[shape])
     with torch.no_grad():

@@ -14,7 +14,18 @@ from jominy.engines.scoring import score
 from jominy.recipes.loading import load_recipe
 from jominy.records import Row, TrainRow
 from tests import tiny
-from tests.gradients import LOSSES, compare, divided, gradient_of, numbers, off_policy, passes_of, rows_of, textbook_gradient
+from tests.gradients import (
+    LOSSES,
+    compare,
+    divided,
+    every_prompt_is_long,
+    gradient_of,
+    numbers,
+    off_policy,
+    passes_of,
+    rows_of,
+    textbook_gradient,
+)
 
 ON_FOREST = {"llama", "qwen2", "gpt_neox", "gpt2"}
 KINDS = [*sorted(ON_FOREST), "mistral", "gemma2", "granite", "lfm2"]
@@ -30,8 +41,11 @@ def odd_rows() -> list[TrainRow]:
 
 
 @pytest.mark.parametrize("recipe", LOSSES)
-@pytest.mark.parametrize("kind", KINDS)
-def test_gradient_is_that_of_the_textbook_loss(kind: str, recipe: str) -> None:
+@pytest.mark.parametrize("kind", [*KINDS, "llama, long prompts", "gpt_neox, long prompts"])
+def test_gradient_is_that_of_the_textbook_loss(kind: str, recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind.endswith(", long prompts"):
+        kind = kind.removesuffix(", long prompts")
+        every_prompt_is_long(monkeypatch)
     temperature = 0.7
     oracle = tiny.model(kind).double()
     loss, divisor = LOSSES[recipe]

@@ -21,6 +21,8 @@ from itertools import groupby
 import numpy as np
 import torch
 
+from jominy.engines.packed import can_pack
+from jominy.engines.tree_attention import TreeAttention, Trees
 from jominy.records import Ints, TrainRow
 
 
@@ -51,6 +53,8 @@ class Forest:
     """[M] the trained tokens, row after row."""
     lengths: tuple[int, ...]
     """[R] trained tokens of each row; they sum to M."""
+    trees: Trees
+    """The same places for `tree_attention`."""
     made: dict[tuple[int, torch.dtype], torch.Tensor]
     """Masks that `bias` has made."""
 
@@ -96,14 +100,26 @@ class Forest:
             "source_M": np.concatenate(sources),
             "targets_M": np.concatenate([row.completion_ids for row in rows]),
         }
-        return Forest(
-            **{name: torch.from_numpy(array).to(device) for name, array in arrays.items()},
-            lengths=tuple(len(row.completion_ids) for row in rows),
-            made={},
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        used_RT = np.arange(row_tokens_RT.shape[1]) < np.array([len(branch) for branch in branches])[:, None]
+        trees = Trees.of(
+            [slice(int(prompt[0]), int(prompt[-1]) + 1) for prompt in prompts],
+            [*(int(prompt[0]) for prompt in prompts[1:]), end],
+            torch.from_numpy(np.concatenate(branches)).to(device),
+            torch.from_numpy(np.flatnonzero(used_RT)).to(device),
+            row_tokens_RT.shape,
         )
+        return Forest(**tensors, lengths=tuple(len(row.completion_ids) for row in rows), trees=trees, made={})
 
     def attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float) -> torch.Tensor:
         """[1, N, heads, D] from queries [1, heads, N, D] and keys, values [1, kv_heads, N, D]; the equation at the top."""
+        if self.trees.long and can_pack(queries) and values.shape[3] == queries.shape[3]:
+            out: torch.Tensor = TreeAttention.apply(queries[0], keys[0], values[0], self.trees, scaling)  # type: ignore[no-untyped-call]
+            return out[None]
+        return self._padded_attention(queries, keys, values, scaling)
+
+    def _padded_attention(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scaling: float) -> torch.Tensor:
+        """The same by torch's kernels, prompts and completions padded."""
         prompt_q, prompt_k, prompt_v = (_placed(each, self.prompt_tokens_PS) for each in (queries, keys, values))
         row_q, row_k, row_v = (_placed(each, self.row_tokens_RT) for each in (queries, keys, values))
         seen_k, seen_v = (

@@ -76,7 +76,8 @@ def backward(
         logits = logits if temperature == 1.0 else logits / temperature
         logits.sub_(normaliser[at, None]).exp_().mul_(-scaled[at, None])
         local, inside = _inside(targets_M[at], words)
-        logits.scatter_add_(1, local[:, None], torch.where(inside, scaled[at], 0.0)[:, None])
+        rows = inside.nonzero()[:, 0]
+        logits[rows, local[rows]] += scaled[at][rows]
         logits = logits.to(hidden_MH.dtype)
         gradient_MH[at] += multiply(logits, weight.t())
         if layer.weight.requires_grad:

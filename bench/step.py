@@ -3,7 +3,7 @@
     python bench/step.py                          # 4 prompts x 8 rollouts x at most 64 tokens of task constraints
     python bench/step.py --constant-third         # 6 prompts, the rewards of 2 of them constant
     python bench/step.py --prompt-tokens 400      # the same prompts behind neutral text
-    python bench/step.py --device cuda            # bfloat16; 16 prompts x 16 rollouts unless told otherwise
+    python bench/step.py --device cuda            # the default where there is a GPU: bfloat16, 16 prompts x 16 rollouts
 
 Same model, prompts, number of rollouts, length limit, temperature, reward and optimiser; the loss is TRL's default (`dapo` with a symmetric
 clip; in jominy `grpo:divide=tokens`). The reward is the share of vowels, so that no group is constant by chance. TRL runs without
@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--device", default="auto", help="cpu or cuda; auto takes a GPU where there is one")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--prompts", type=int, default=0, help="a step; 0: 4, with --constant-third 6, on a GPU 16")
     parser.add_argument("--rollouts", type=int, default=0, help="a prompt; 0: 8, on a GPU 16")
@@ -66,6 +66,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     parser.add_argument("--out", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.device == "auto":
+        import torch
+
+        options.device = "cuda" if torch.cuda.is_available() else "cpu"
     gpu = options.device.startswith("cuda")
     options.prompts = options.prompts or (16 if gpu else 6 if options.constant_third else 4)
     options.rollouts = options.rollouts or (16 if gpu else 8)

@@ -19,7 +19,7 @@ from jominy.engines.models import load_model
 from jominy.recipes.loading import load_recipe
 from jominy.records import Reward, Rollout, TrainRow
 from tests import tiny
-from tests.gradients import gradient_of, passes_of, rows_of, same
+from tests.gradients import passes_of, rows_of, same
 
 WEIGH = load_recipe("grpo").weigh
 
@@ -184,8 +184,9 @@ def test_small_steps_of_bfloat16_weights_are_not_lost() -> None:
 def test_bfloat16_gradients_point_where_float32_ones_do() -> None:
     gradients = []
     for model in (tiny.model("llama"), tiny.model("llama").bfloat16()):
-        learner_of(model).gradient(some_rows(), WEIGH)
-        gradients.append(torch.cat([gradient.flatten() for gradient in gradient_of(model).values()]))
+        learner = learner_of(model)
+        learner.gradient(some_rows(), WEIGH)
+        gradients.append(torch.cat([master.grad.flatten() for master in learner.masters if master.grad is not None]))
     # eight bits of mantissa through two layers
     assert float(torch.nn.functional.cosine_similarity(gradients[0], gradients[1], dim=0)) > 0.99
 
@@ -220,3 +221,13 @@ def test_state_is_a_view_of_no_later_step() -> None:
     learner.step(some_rows(1), WEIGH, 1e-3)
     learner.restore(state)
     assert all_same(weights, learner.masters)
+
+
+def test_gradients_of_bfloat16_weights_add_up_in_float32() -> None:
+    """300 micro-batches of one gradient are 300 of it; a sum in bfloat16 would stand still at 256, where one more rounds to nothing."""
+    model = tiny.model("llama").bfloat16()
+    row = rows_of(0, [3], [[4]])[0]
+    learner = Learner(passes_of(model, tokens=1))
+    once = learner.gradient([row], WEIGH).grad_norm
+    assert learner.gradient([row] * 300, WEIGH).grad_norm == pytest.approx(300 * once, rel=1e-3)
+    assert all(parameter.grad is None for parameter in model.parameters())

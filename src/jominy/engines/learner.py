@@ -67,9 +67,6 @@ class Learner:
             return NOTHING
         report = self.gradient(rows, weigh, clipped=clipped)
         self._check(report, norm_limit)
-        for master, parameter in zip(self.masters, self.parameters, strict=True):
-            if master is not parameter:
-                master.grad, parameter.grad = None if parameter.grad is None else parameter.grad.float(), None
         torch.nn.utils.clip_grads_with_norm_(self.masters, self.max_grad_norm, torch.tensor(report.grad_norm))
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -84,13 +81,24 @@ class Learner:
         return report
 
     def gradient(self, rows: Sequence[TrainRow], weigh: TokenFunction, *, clipped: TokenFunction | None = None) -> StepReport:
-        """Fills every parameter's `.grad` with that of -sum scale * w * logp; the weights stay."""
+        """Fills every master's `.grad` with that of -sum scale * w * logp; the weights stay."""
         self.passes.network.release()
-        for parameter in self.parameters:
-            parameter.grad = None
-        seen = self.passes.backward(rows, weigh, clipped)
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        self._forget()
+        seen = self.passes.backward(rows, weigh, clipped, self._to_masters)
+        norm = torch.nn.utils.get_total_norm([master.grad for master in self.masters if master.grad is not None])
         return StepReport(grad_norm=float(norm), seen=seen)
+
+    def _to_masters(self) -> None:
+        """Adds up in float32 what a micro-batch left in fewer bits: sums of many small terms would stand still there."""
+        for master, parameter in zip(self.masters, self.parameters, strict=True):
+            if master is not parameter and parameter.grad is not None:
+                gradient = parameter.grad.float()
+                master.grad, parameter.grad = gradient if master.grad is None else master.grad.add_(gradient), None
+
+    def _forget(self) -> None:
+        """Lets all gradients go."""
+        for each in (*self.masters, *self.parameters):
+            each.grad = None
 
     def state(self) -> dict[str, Any]:
         """What the next steps depend on beside the model's weights: the optimiser's moments, and float32 masters where there are any."""
@@ -111,8 +119,7 @@ class Learner:
         """Raises `Explosion` and lets the gradient go."""
         if math.isfinite(report.grad_norm) and report.grad_norm <= norm_limit:
             return
-        for parameter in self.parameters:
-            parameter.grad = None
+        self._forget()
         if math.isfinite(report.grad_norm):
             raise Explosion(f"the gradient's norm is {report.grad_norm:.4g}, above the limit of {norm_limit:.4g}")
         wrong = [number for number, logp in enumerate(report.seen.logprobs) if not np.isfinite(logp).all()]

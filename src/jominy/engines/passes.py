@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,15 @@ class Passes:
             scored += _rows_of(logp_M, batch)
         return scored
 
-    def backward(self, rows: Sequence[TrainRow], weigh: TokenFunction, clipped: TokenFunction | None = None) -> Seen:
-        """Adds the gradient at the top to every parameter's `.grad`."""
-        parts = [self._micro_batch(batch, weigh, clipped) for batch in self._batches(rows)]
+    def backward(
+        self, rows: Sequence[TrainRow], weigh: TokenFunction, clipped: TokenFunction | None = None, after: Callable[[], None] | None = None
+    ) -> Seen:
+        """Adds the gradient at the top to every parameter's `.grad`, and calls `after` when a micro-batch has done so."""
+        parts = []
+        for batch in self._batches(rows):
+            parts.append(self._micro_batch(batch, weigh, clipped))
+            if after is not None:
+                after()
         held_back = [part.clipped for part in parts if part.clipped is not None]
         return Seen(
             logprobs=tuple(row for part in parts for row in part.logprobs),

@@ -10,17 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
 
+from jominy import grading
 from jominy.diagnosis import diagnose_path
 from jominy.engines import TrainingEngine
 from jominy.explaining import explain_path
+from jominy.records import Prompt, Reward, RewardFunction
 from jominy.reporting import report
 from jominy.specs import DiagnosisSpec, RunSpec
 from jominy.steplog import read_steps
@@ -29,69 +31,125 @@ from jominy.trainfolder import TrainFolder
 from jominy.training import LoadTrainer, Run, load_local_trainer, train
 from tests.training_world import assert_same_run, spec_of, write_world
 
-STEPS = 10
+DEADLINE_S = 300.0
+"""Nothing here takes so long, however busy the machine is."""
+HELD_RUN = Path(__file__).parent / "held_run.py"
+
+
+class GraderHere:
+    """The boundary without its processes, of which these runs would start two hundred; `held` runs have the real one."""
+
+    def __init__(self, reward: RewardFunction, *, timeout_s: float) -> None:
+        self.reward, self.first_traceback = reward, ""
+
+    def __enter__(self) -> GraderHere:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to end."""
+
+    def grade(self, pairs: Sequence[tuple[Prompt, str]]) -> list[Reward]:
+        return [self.reward(prompt, text) for prompt, text in pairs]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light() -> Iterator[None]:
+    """One thread, for nothing here is large enough for two, which wait for each other beside a busy process; rewards in this process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grading, "Grader", GraderHere)
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(2)
     return write_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
-def whole(world: Path) -> Path:
-    """Ten steps that nothing cuts off."""
-    return train(ten_steps(world), world / "whole", quiet=True).path
+def short(world: Path) -> RunSpec:
+    """Three steps with an evaluation and a checkpoint behind the second and the third."""
+    return spec_of(world, steps=3, prompts=2, eval_every=2, eval_prompts=2, eval_rollouts=2, save_every=2)
 
 
-def ten_steps(world: Path) -> RunSpec:
-    """Evaluations and checkpoints every five steps."""
-    return spec_of(world, steps=STEPS, eval_every=5, save_every=5)
+@pytest.fixture(scope="module")
+def whole(world: Path, short: RunSpec) -> Path:
+    """The run that nothing cuts off."""
+    out = train(short, world / "whole", quiet=True).path
+    assert all(line["num_rows"] for line in read_steps(out)), "every step moves the weights, or equal weights would say nothing"
+    return out
 
 
-def command(world: Path, out: Path, *more: str) -> list[str]:
-    """The same run as words."""
-    words = ["train", "--model", str(world / "model"), "--task", f"{world / 'tasks.py'}:task", "--out", str(out), "--quiet"]
-    words += f"--steps {STEPS} --prompts 4 --rollouts 8 --max-tokens 4 --learning-rate 0.01 --pool 8".split()
-    return [*words, *"--eval-every 5 --eval-prompts 8 --eval-rollouts 8 --save-every 5".split(), *more]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The same run as `short` in a process of its own, which waits before a step."""
+
+    process: subprocess.Popen[bytes]
+    """The leader of its group."""
+    folder: Path
+    """With `out`, the run, and what it says on standard error."""
+
+    @property
+    def out(self) -> Path:
+        """The run."""
+        return self.folder / "out"
+
+    @property
+    def error(self) -> str:
+        """What it said so far."""
+        return (self.folder / "error").read_text()
+
+    def wait(self) -> None:
+        """Returns when it stands before its step."""
+        last = time.monotonic() + DEADLINE_S
+        while not (self.folder / "here").exists():
+            assert self.process.poll() is None, f"it ended before it could be cut off: {self.error}"
+            assert time.monotonic() < last, f"it did not reach its step: {self.error}"
+            time.sleep(0.01)
+
+    def go(self) -> None:
+        """Lets it go on."""
+        (self.folder / "go").touch()
 
 
-SLOWLY = "import sys, time; from jominy import cli, training; step = training.Run.step; "
-SLOWLY += "training.Run.step = lambda run, number: (time.sleep(0.15), step(run, number))[1]; sys.exit(cli.main(sys.argv[1:]))"
-"""The command line with steps that take a sixth of a second, so that a signal falls into one."""
+def start_held(world: Path, folder: Path, step: int) -> Held:
+    """Starts it."""
+    words = ["train", "--model", str(world / "model"), "--task", f"{world / 'tasks.py'}:task", "--out", str(folder / "out"), "--quiet"]
+    words += "--steps 3 --prompts 2 --rollouts 8 --max-tokens 4 --learning-rate 0.01 --pool 8".split()
+    words += "--eval-every 2 --eval-prompts 2 --eval-rollouts 2 --save-every 2".split()
+    with open(folder / "error", "wb") as error:
+        process = subprocess.Popen(
+            [sys.executable, str(HELD_RUN), str(folder), str(step), *words],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=error,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    return Held(process=process, folder=folder)
 
 
-def cut_off(words: list[str], out: Path, lines: int, strike: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str]:
-    """Runs the command, strikes once steps.jsonl has so many lines; (exit code, standard error)."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, *words],
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
-    while len(read_steps(out)) < lines:
-        assert process.poll() is None, f"it ended before it could be cut off: {process.communicate()[1]}"
-        time.sleep(0.005)
-    strike(process)
-    _, error = process.communicate(timeout=30)
-    return process.returncode, error
+@pytest.fixture(scope="module", autouse=True)
+def held(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Held]]:
+    """Runs that wait before step 1 and before step 3; they import torch while the other tests run."""
+    started = {step: start_held(world, tmp_path_factory.mktemp("held"), step) for step in (1, 3)}
+    yield started
+    for each in started.values():
+        if each.process.poll() is None:
+            os.killpg(each.process.pid, signal.SIGKILL)
+        each.process.wait(DEADLINE_S)
 
 
-def read_by_every_verb(out: Path, num_evaluations: int | None = None) -> None:
-    """Each verb works, or says in one line why it cannot yet."""
+def read_by_every_verb(out: Path, evaluated: Sequence[int] = ()) -> None:
+    """Each verb works, or says in one line why it cannot yet; these evaluations are whole."""
     verbs: list[Callable[[], object]] = [lambda: report(out), lambda: diagnose_path(out, DiagnosisSpec()), lambda: explain_path(out)]
     for why in filter(None, map(refusal_of, verbs)):
         assert str(out) in why
         assert " holds " in why
         assert "\n" not in why
-    if num_evaluations is not None:
-        found = sorted(path.name for path in (out / "evaluations").glob("step-*"))
-        assert len(found) == num_evaluations
-        for name in found:
-            assert diagnose_path(out / "evaluations" / name, DiagnosisSpec()).num_rollouts == 64
+    for step in evaluated:
+        assert diagnose_path(TrainFolder(out).evaluation(step).path, DiagnosisSpec()).num_rollouts == 4
 
 
 def refusal_of(verb: Callable[[], object]) -> str:
@@ -101,38 +159,6 @@ def refusal_of(verb: Callable[[], object]) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def test_a_killed_run_goes_on_to_the_same_bits(world, whole, tmp_path):
-    out = tmp_path / "killed"
-    wait = random.random() * 0.3
-
-    def kill(process: subprocess.Popen[str]) -> None:
-        time.sleep(wait)
-        process.kill()
-
-    code, _ = cut_off(command(world, out), out, 6, kill)
-    assert code == -signal.SIGKILL
-    assert json.loads((out / "run.json").read_text())["status"] == "running"
-    assert TrainFolder(out).checkpoints() == [5]
-    read_by_every_verb(out, num_evaluations=2)
-    train(ten_steps(world), out, resume=True, quiet=True)
-    assert_same_run(out, whole, STEPS)
-
-
-def test_ctrl_c_finishes_the_step_and_saves_it(world, whole, tmp_path):
-    """A terminal sends the signal to every process at once, those of the rewards too."""
-    out = tmp_path / "interrupted"
-    code, error = cut_off(command(world, out), out, 2, lambda process: os.killpg(process.pid, signal.SIGINT))
-    assert code == 130
-    assert error == "jominy: interrupted; what was finished is kept, run the same command again (train: with --resume) to go on\n"
-    assert json.loads((out / "run.json").read_text())["status"] == "interrupted"
-    stopped = len(read_steps(out))
-    assert TrainFolder(out).checkpoints() == [stopped]
-    assert 3 <= stopped < 5
-    read_by_every_verb(out, num_evaluations=1)
-    train(ten_steps(world), out, resume=True, quiet=True)
-    assert_same_run(out, whole, STEPS)
 
 
 def interrupting(times: int) -> LoadTrainer:
@@ -166,22 +192,23 @@ def test_a_second_ctrl_c_stops_at_once(world, tmp_path, times, steps_made):
     assert json.loads((tmp_path / "out" / "run.json").read_text())["status"] == "interrupted"
 
 
-def test_a_finished_run_goes_further(world, whole, tmp_path):
+def test_a_finished_run_goes_further(short, whole, tmp_path):
     out = tmp_path / "further"
-    train(replace(ten_steps(world), steps=5), out, quiet=True)
-    with pytest.raises(ValueError, match=r"has 5 steps already; --steps 4 would be fewer"):
-        train(replace(ten_steps(world), steps=4), out, resume=True, quiet=True)
-    train(ten_steps(world), out, resume=True, quiet=True)
-    assert_same_run(out, whole, STEPS)
+    train(replace(short, steps=2), out, quiet=True)
+    with pytest.raises(ValueError, match=r"has 2 steps already; --steps 1 would be fewer"):
+        train(replace(short, steps=1), out, resume=True, quiet=True)
+    train(short, out, resume=True, quiet=True)
+    assert_same_run(out, whole, 3)
 
 
 @pytest.mark.parametrize("fields", [{"lora_rank": 4}, {"recipe": "grpo:kl=k3,beta=0.5", "minibatches": 2}, {"recipe": "dapo"}])
 def test_every_way_of_training_goes_on_to_the_same_bits(world, tmp_path, fields):
-    spec = spec_of(world, steps=4, prompts=6, **fields)
+    spec = spec_of(world, **fields)
     train(spec, tmp_path / "whole", quiet=True)
-    train(replace(spec, steps=2), tmp_path / "parts", quiet=True)
+    assert all(line["num_rows"] for line in read_steps(tmp_path / "whole"))
+    train(replace(spec, steps=1), tmp_path / "parts", quiet=True)
     train(spec, tmp_path / "parts", resume=True, quiet=True)
-    assert_same_run(tmp_path / "parts", tmp_path / "whole", 4)
+    assert_same_run(tmp_path / "parts", tmp_path / "whole", 2)
 
 
 class Killed(BaseException):
@@ -228,19 +255,8 @@ def killed_at(spec: RunSpec, out: Path, name: str, monkeypatch: pytest.MonkeyPat
             train(spec, out, quiet=True)
 
 
-@pytest.fixture(scope="module")
-def short(world: Path) -> RunSpec:
-    """Three steps with an evaluation and a checkpoint behind the second and the third."""
-    return spec_of(world, steps=3, prompts=2, eval_every=2, eval_prompts=2, eval_rollouts=2, save_every=2)
-
-
-@pytest.fixture(scope="module")
-def short_whole(world: Path, short: RunSpec) -> Path:
-    return train(short, world / "short", quiet=True).path
-
-
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_run_killed_at_any_stage_is_readable_and_goes_on(stage, short, short_whole, tmp_path, monkeypatch):
+def test_a_run_killed_at_any_stage_is_readable_and_goes_on(stage, short, whole, tmp_path, monkeypatch):
     out, (name, num_lines) = tmp_path / "out", STAGES[stage]
     killed_at(short, out, name, monkeypatch)
     if RunFolder(out).exists():
@@ -248,7 +264,38 @@ def test_a_run_killed_at_any_stage_is_readable_and_goes_on(stage, short, short_w
         read_by_every_verb(out)
     assert len(read_steps(out)) == num_lines
     train(short, out, resume=True, quiet=True)
-    assert_same_run(out, short_whole, 3)
+    assert_same_run(out, whole, 3)
     assert sorted(path.name for path in (out / "checkpoints").iterdir()) == ["best", "best.json", "step-00003"]
-    mine, theirs = ((folder / "checkpoints" / "best" / "model.safetensors").read_bytes() for folder in (out, short_whole))
+    mine, theirs = ((folder / "checkpoints" / "best" / "model.safetensors").read_bytes() for folder in (out, whole))
     assert mine == theirs
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(short, whole, held):
+    """By the system, at any moment of the last step, its evaluation or its checkpoint: the stages above choose the moment."""
+    run, wait = held[3], random.random() * 0.3
+    run.wait()
+    run.go()
+    time.sleep(wait)
+    run.process.kill()
+    assert run.process.wait(DEADLINE_S) == -signal.SIGKILL, f"struck after {wait} s: {run.error}"
+    assert json.loads((run.out / "run.json").read_text())["status"] == "running"
+    assert max(TrainFolder(run.out).checkpoints()) in (2, 3)
+    read_by_every_verb(run.out, evaluated=(0, 2))
+    train(short, run.out, resume=True, quiet=True)
+    assert_same_run(run.out, whole, 3)
+
+
+def test_ctrl_c_finishes_the_step_and_saves_it(short, whole, held):
+    """A terminal sends the signal to every process of the group at once."""
+    run = held[1]
+    run.wait()
+    os.killpg(run.process.pid, signal.SIGINT)
+    run.go()
+    assert run.process.wait(DEADLINE_S) == 130
+    assert run.error == "jominy: interrupted; what was finished is kept, run the same command again (train: with --resume) to go on\n"
+    assert json.loads((run.out / "run.json").read_text())["status"] == "interrupted"
+    assert len(read_steps(run.out)) == 1
+    assert TrainFolder(run.out).checkpoints() == [1]
+    read_by_every_verb(run.out, evaluated=(0,))
+    train(short, run.out, resume=True, quiet=True)
+    assert_same_run(run.out, whole, 3)

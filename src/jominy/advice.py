@@ -1,8 +1,8 @@
 """The recipe table: which way of training fits this model and task, and which evidence decides it (2508.21188, 2601.06911).
 
-Alignment is pass@16 (or the largest k that the rollouts allow) held against two thresholds of ours. It counts as strong or weak only
-when its
-whole 95 % interval lies on that side; else it is undecided, and so is the advice that hangs on it.
+Alignment is pass@16 (or the largest k that the rollouts allow) held against two thresholds of ours (`alignment`). It counts as strong or
+weak only when its whole 95 % interval lies on that side; else it is undecided, and so is the advice that hangs on it. Where the prompts may
+be known by heart, or answers are lost by form, the tricks' lines say so, for then pass@16 says less than it seems.
 What the papers found, beside what we infer from it, is said in each row. Numbers of 2508.21188 are those of its method sheet's table D.1.5.
 Left out on purpose: doing it. `train` runs the recipe; the names here are the names there.
 """
@@ -10,28 +10,13 @@ Left out on purpose: doing it. `train` runs the recipe; the names here are the n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
+from jominy.alignment import Strength, bins, loses_by_form, may_be_known, strength
 from jominy.evidence import ALIGNMENT_K, Evidence, percent
 from jominy.papers import ALIGNMENT, CLARITY, DECOMPOSED
 from jominy.records import Paper
 from jominy.results import Advice, Fit
 from jominy.thresholds import Thresholds
-
-Strength = Literal["strong", "weak", "undecided", "unknown"]
-
-
-def strength(evidence: Evidence, limit: Thresholds) -> Strength:
-    """Which side of our thresholds the whole interval of pass@16 lies on.
-
-    With fewer than 16 rollouts a prompt, pass@k of a smaller k stands in: a lower bound, so it can show strong alignment and never weak.
-    """
-    alignment = evidence.alignment
-    if evidence.off_the_line or alignment.value is None or alignment.low is None or alignment.high is None:
-        return "unknown"
-    if alignment.low >= limit["strong_pass"].value:
-        return "strong"
-    return "weak" if alignment.high <= limit["weak_pass"].value and evidence.alignment_k == ALIGNMENT_K else "undecided"
 
 
 def advise(evidence: Evidence, limit: Thresholds) -> tuple[Advice, ...]:
@@ -40,15 +25,7 @@ def advise(evidence: Evidence, limit: Thresholds) -> tuple[Advice, ...]:
 
 
 def _alignment(evidence: Evidence, limit: Thresholds) -> str:
-    strong, weak = limit["strong_pass"].value, limit["weak_pass"].value
-    short = evidence.alignment_k < ALIGNMENT_K
-    side = {
-        "strong": f"strong alignment (at or above {strong:g}, our threshold)",
-        "weak": f"weak alignment (at or below {weak:g}, our threshold)",
-        "undecided": f"undecided against our thresholds {weak:g} and {strong:g}" + (", which are for k = 16" if short else ""),
-        "unknown": "not enough to tell strong from weak alignment",
-    }[strength(evidence, limit)]
-    return f"{evidence.alignment.name} is {percent(evidence.alignment)}: {side}"
+    return f"{evidence.alignment.name} is {percent(evidence.alignment)}: {bins(evidence, limit)}"
 
 
 def _decided(evidence: Evidence, limit: Thresholds) -> str:
@@ -124,17 +101,29 @@ def advise_clarity_weighted(evidence: Evidence, limit: Thresholds) -> Advice:
     )
 
 
+def _other_side(evidence: Evidence, limit: Thresholds, side: Strength, fits: dict[Strength, Fit]) -> str:
+    name, strong, weak = evidence.alignment.name, limit["strong_pass"].value, limit["weak_pass"].value
+    above, below = f"at or above {strong:g}", f"at or below {weak:g}"
+    if side == "strong":
+        return f"{name} no longer surely {above} ({fits['undecided']}), or surely {below} ({fits['weak']})"
+    return f"{name} no longer surely {below} ({fits['undecided']}), or surely {above} ({fits['strong']})"
+
+
 def _trick(
-    recipe: str, evidence: Evidence, limit: Thresholds, paper: Paper, fits: dict[Strength, Fit], found: dict[Strength, str]
+    recipe: str, evidence: Evidence, limit: Thresholds, paper: Paper, fits: dict[Strength, Fit], found: dict[Strength, str], how: str
 ) -> Advice:
     if _no_signal(evidence, limit) and recipe != "spurious_reward":
         return _dead(recipe, evidence, limit, paper)
     side = strength(evidence, limit)
+    memory = evidence.probed.contamination
+    known = side == "strong" and memory is not None and not memory.same_source and bool(may_be_known(evidence, limit))
+    caveat = "Contamination is possible, so this strength may be memory, which a trick brings back and does not learn (our inference). "
+    change = _decided(evidence, limit) if side in ("undecided", "unknown") else _other_side(evidence, limit, side, fits)
     return Advice(
         recipe=recipe,
-        fit=fits[side],
-        because=f"{_alignment(evidence, limit)}. {found[side]}",
-        would_change=_decided(evidence, limit) if side in ("undecided", "unknown") else f"{evidence.alignment.name} on the other side",
+        fit="risky" if known and fits[side] == "fits" else fits[side],
+        because=f"{_alignment(evidence, limit)}. {caveat * known}{found[side]} {how}",
+        would_change=change + (", or prompts that the model cannot have seen" if known else ""),
         paper=paper,
     )
 
@@ -152,7 +141,9 @@ def advise_one_shot(evidence: Evidence, limit: Thresholds) -> Advice:
         "undecided": UNDECIDED,
         "unknown": UNDECIDED,
     }
-    return _trick("one_shot", evidence, limit, ALIGNMENT, fits, found)
+    how = "To type: --select max_variance:RUN, history:RUN, hardest:RUN, random or id:ID; try several with ,rank=2 (the paper found a "
+    how += "selected example no better than a random one)."
+    return _trick("one_shot", evidence, limit, ALIGNMENT, fits, found, how)
 
 
 def advise_spurious(evidence: Evidence, limit: Thresholds) -> Advice:
@@ -165,7 +156,14 @@ def advise_spurious(evidence: Evidence, limit: Thresholds) -> Advice:
         "undecided": UNDECIDED,
         "unknown": UNDECIDED,
     }
-    return _trick("spurious_reward", evidence, limit, ALIGNMENT, fits, found)
+    by_form = loses_by_form(evidence, limit)
+    how = "To type: --reward random, random_format, format, incorrect_any, majority or entropy (`jominy rewards`)."
+    if by_form is not None:
+        how += (
+            f" {by_form.name} is {percent(by_form)}: a reward gated by form (random_format, format) may gain by form alone, whatever the "
+        )
+        how += "alignment (our inference); run random beside it."
+    return _trick("spurious_reward", evidence, limit, ALIGNMENT, fits, found, how)
 
 
 def advise_positive_only(evidence: Evidence, limit: Thresholds) -> Advice:
@@ -177,7 +175,8 @@ def advise_positive_only(evidence: Evidence, limit: Thresholds) -> Advice:
         "undecided": "It does not depend on strong alignment; watch pass@k for narrowing.",
         "unknown": "It does not hang on strong alignment, but too little is known of this task to recommend it.",
     }
-    return _trick("positive_only", evidence, limit, DECOMPOSED, fits, found)
+    how = "To type: --recipe positive_only (constant +1), or positive_only_masked (the group's z-scores, as 2508.21188 releases it)."
+    return _trick("positive_only", evidence, limit, DECOMPOSED, fits, found, how)
 
 
 def advise_negative_only(evidence: Evidence, limit: Thresholds) -> Advice:
@@ -189,7 +188,8 @@ def advise_negative_only(evidence: Evidence, limit: Thresholds) -> Advice:
         "undecided": UNDECIDED,
         "unknown": UNDECIDED,
     }
-    return _trick("negative_only", evidence, limit, ALIGNMENT, fits, found)
+    how = "To type: --recipe negative_only (constant -1), or negative_only_masked (the group's z-scores, as 2508.21188 releases it)."
+    return _trick("negative_only", evidence, limit, ALIGNMENT, fits, found, how)
 
 
 def advise_warm_start(evidence: Evidence, limit: Thresholds) -> Advice:

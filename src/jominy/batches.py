@@ -21,11 +21,10 @@ import numpy as np
 
 from jominy.crediting import groups_of_rollouts, live_groups
 from jominy.engines import TrainingEngine
+from jominy.grading import Graders, needs_entropies, trained_of
 from jominy.groups import Groups
 from jominy.preparing import Plan
 from jominy.records import Floats, Prompt, Reward, Rollout, Sampling
-from jominy.rewards.boundary import Grader
-from jominy.sampling import grade
 from jominy.schedule import draw_seed, prompts_at
 from jominy.watching import Panel
 
@@ -45,7 +44,7 @@ class Batch:
     drawn: Drawn
     """Everything that was drawn and graded."""
     trained: Drawn
-    """The groups that the step learns from; one may stand there several times."""
+    """The groups that the step learns from; one may stand there several times, and of each only the rollouts that train."""
     groups: Groups
     """`trained` as columns."""
     num_batches: int
@@ -67,15 +66,14 @@ class Drawer:
         """Nothing is drawn yet."""
         self.plan, self.engine, self.panel = plan, engine, panel
         self.spec = plan.spec
-        self.sampling = Sampling(temperature=plan.spec.temperature, top_p=1.0, max_tokens=plan.spec.max_tokens)
+        self.sampling = Sampling(
+            temperature=plan.spec.temperature, top_p=1.0, max_tokens=plan.spec.max_tokens, entropies=needs_entropies(plan.reward)
+        )
         self.stack = ExitStack()
 
     def __enter__(self) -> Drawer:
         """Starts the rewards' first processes."""
-        timeout = self.spec.data.reward_timeout
-        self.grader = self.stack.enter_context(Grader(self.plan.reward, timeout_s=timeout))
-        gold = self.plan.gold
-        self.gold_grader = None if gold is None else self.stack.enter_context(Grader(gold, timeout_s=timeout))
+        self.graders = self.stack.enter_context(Graders(self.plan.reward, self.plan.gold, timeout_s=self.spec.data.reward_timeout))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -101,7 +99,7 @@ class Drawer:
                 groups, spent = self._sample(prompts, step, num_batches)
                 drawn, seconds = drawn + groups, seconds + spent
             num_batches += 1
-        live = drawn if fill == "off" else self._live(drawn)
+        live = [self._trained_part(group) for group in drawn] if fill == "off" else self._live(drawn)
         trained = live[:wanted]
         if fill == "two_then_repeat" and live:
             trained = [live[number * min(len(live), wanted) // wanted] for number in range(wanted)]
@@ -117,10 +115,15 @@ class Drawer:
         )
 
     def _live(self, drawn: Sequence[tuple[Rollout, ...]]) -> list[tuple[Rollout, ...]]:
-        """The groups of which the recipe keeps something."""
-        groups = groups_of_rollouts(drawn, self.spec.data.success)
+        """The groups of which the recipe keeps something, each cut to the rollouts that train."""
+        parts = [self._trained_part(group) for group in drawn]
+        groups = groups_of_rollouts(parts, self.spec.data.success)
         live_P = live_groups(self.plan.recipe.keep(groups), groups)
-        return [group for group, live in zip(drawn, live_P.tolist(), strict=True) if live]
+        return [part for part, live in zip(parts, live_P.tolist(), strict=True) if live]
+
+    def _trained_part(self, group: tuple[Rollout, ...]) -> tuple[Rollout, ...]:
+        """The rollouts of a group that the recipe sees."""
+        return group[: trained_of(self.plan.reward)]
 
     def _sample(self, prompts: Sequence[Prompt], step: int, batch: int) -> tuple[list[tuple[Rollout, ...]], Floats]:
         """One batch of graded groups in the order of `prompts`, and the seconds of sampling and grading."""
@@ -141,16 +144,13 @@ class Drawer:
             seconds[0] += time.monotonic() - started
         self.panel.stage("grading")
         started = time.monotonic()
-        flat = grade([rollout for key in distinct for rollout in of_prompt[key]], distinct, self.grader, self.gold_grader)
-        seconds[1] += time.monotonic() - started
-        graded: dict[str, list[Rollout]] = {key: [] for key in distinct}
-        for rollout in flat:
-            graded[rollout.prompt_id].append(rollout)
         groups = []
         for prompt in prompts:
-            groups.append(tuple(graded[prompt.id][:size]))
-            graded[prompt.id] = graded[prompt.id][size:]
-        return groups, seconds
+            groups.append(of_prompt[prompt.id][:size])
+            of_prompt[prompt.id] = of_prompt[prompt.id][size:]
+        graded = [tuple(group) for group in self.graders.grade(groups, distinct)]
+        seconds[1] += time.monotonic() - started
+        return graded, seconds
 
     def _demonstrations(self, prompts: Sequence[Prompt]) -> list[tuple[Rollout, ...]]:
         """The gold answers as groups of one."""

@@ -10,14 +10,18 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, arg, subcommand
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg, subcommand
 
-from jominy.specs import DiagnosisSpec, RunSpec, SampleSpec
+from jominy.specs import DiagnosisSpec, ProbeName, RunSpec, SampleSpec
+
+if TYPE_CHECKING:
+    from jominy.sampling import LoadEngine
 
 EXIT_USER_ERROR = 2
 EXIT_VERDICT = 3
@@ -66,6 +70,11 @@ class Diagnose:
     """Exit with code 3 when the verdict is this bad or worse, for CI."""
     json: bool = False
     """Print diagnosis.json on standard output instead of tables."""
+    probe: UseAppendAction[tuple[ProbeName, ...]] = ()
+    """Sample more, into probes/ of the run folder: few_shot (the prompts behind solved examples), contamination (their beginnings alone).
+    Can be given twice."""
+    eval_task: Annotated[str | None, arg(metavar="TASK")] = None
+    """Sample this task too and show it beside: the prompts that training will be judged by."""
     overwrite: bool = False
     """Replace a folder that holds another run."""
     quiet: bool = False
@@ -76,23 +85,24 @@ class Diagnose:
         from jominy.diagnosis import diagnose_path
         from jominy.printing import print_diagnosis
         from jominy.reporting import report
+        from jominy.sampling import load_local_engine, sample
         from jominy.thresholds import thresholds_with
 
         path, out = self.path, self.out
         thresholds = {name: number_in(value) for name, value in pairs_in(self.thresholds).items()}
         reading, columns = replace(self.reading, thresholds=thresholds), pairs_in(self.columns)
         thresholds_with(thresholds)
+        own_code, load = path is None, cache(load_local_engine)
         if path is None:
-            from jominy.sampling import sample
-
             reading.check(self.sampling.rollouts)
             if columns:
                 raise ValueError("--columns is for a file of yours; what jominy samples has names of its own")
             out = out or Path("runs") / f"{self.sampling.model}-{self.sampling.task}".replace("/", "_").replace(":", "_")
-            path = sample(self.sampling, out, overwrite=self.overwrite, quiet=self.quiet or self.json).path
+            path = sample(self.sampling, out, load_engine=load, overwrite=self.overwrite, quiet=self.quiet or self.json).path
         elif self.sampling != SampleSpec():
             raise ValueError(f"{path} is read as it is; leave out --model, --task and the other sampling options, or leave out the path")
-        diagnosis = diagnose_path(path, reading, columns, out)
+        self._sample_probes(path, load)
+        diagnosis = diagnose_path(path, reading, columns, out, own_code=own_code, quiet=self.quiet or self.json)
         folder = out or (path if path.is_dir() else None)
         page = None if folder is None else report(folder)
         if self.json:
@@ -101,6 +111,15 @@ class Diagnose:
             print_diagnosis(diagnosis, page)
         worst = {"never": (), "fix": ("fix first", "stop"), "stop": ("stop",)}[self.fail_on]
         return EXIT_VERDICT if diagnosis.verdict.value in worst else 0
+
+    def _sample_probes(self, path: Path, load: LoadEngine) -> None:
+        if not self.probe and self.eval_task is None:
+            return
+        if path.is_file():
+            raise ValueError(f"--probe and --eval-task sample with the model of a run folder, and {path} is a file; leave them out")
+        from jominy.probing import probe
+
+        probe(path, self.probe, self.eval_task, load_engine=load, quiet=self.quiet or self.json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +144,7 @@ class Train:
     def run(self) -> int:
         """Run the verb; returns the exit code."""
         from jominy.explaining import explain_path
-        from jominy.printing_training import print_explanation, print_trained
+        from jominy.printing_training import print_explanation, print_first_live_step, print_trained
         from jominy.reporting import report
         from jominy.training import train
 
@@ -134,6 +153,7 @@ class Train:
         page = report(folder.path)
         if explanation is not None:
             print_explanation(explanation, page)
+        print_first_live_step(folder.path)
         print_trained(folder.path, page)
         return 0
 
@@ -152,7 +172,7 @@ class Explain:
     def run(self) -> int:
         """Run the verb; returns the exit code."""
         from jominy.explaining import explain, explain_path
-        from jominy.printing_training import print_explanation
+        from jominy.printing_training import print_explanation, print_first_live_step
         from jominy.reporting import report
 
         explanation = explain_path(self.folder) if self.after is None else explain(self.folder, self.after)
@@ -161,6 +181,34 @@ class Explain:
             print(json.dumps(explanation.to_json(), ensure_ascii=False, allow_nan=False))
         else:
             print_explanation(explanation, page)
+            if self.after is None:
+                print_first_live_step(self.folder)
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """Put a paper's claim to the test in miniature; the same command on the same folder goes on where it stopped."""
+
+    name: Positional[str]
+    """alignment (2508.21188)."""
+    out: Path
+    """Folder for results.json, README.md, figures and report.html."""
+    scale: Literal["smoke", "full"] = "smoke"
+    """smoke: the machinery in a minute; full: the evidence in hours."""
+    seeds: Annotated[int | None, arg(metavar="INT")] = None
+    """Run only the first so many seeds now."""
+    minutes: Annotated[float | None, arg(metavar="FLOAT")] = None
+    """Begin no further run after so many minutes."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.printing_study import print_study
+        from jominy.studies.running import study
+
+        print_study(study(self.name, self.out, scale=self.scale, seeds=self.seeds, minutes=self.minutes, quiet=self.quiet))
         return 0
 
 
@@ -169,7 +217,7 @@ class Report:
     """Write report.html anew from a run folder."""
 
     folder: Positional[Path]
-    """A run folder with diagnosis.json."""
+    """A run folder with diagnosis.json, a training folder, or the folder of a study."""
 
     def run(self) -> int:
         """Run the verb; returns the exit code."""
@@ -219,6 +267,18 @@ class Tasks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rewards:
+    """List the rewards that can stand in for a task's own, and their options."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.printing import print_rewards
+
+        print_rewards()
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipes:
     """List the recipes and how to use them."""
 
@@ -234,10 +294,12 @@ Others = (
     Annotated[Sample, subcommand("sample")]
     | Annotated[Diagnose, subcommand("diagnose")]
     | Annotated[Explain, subcommand("explain")]
+    | Annotated[Study, subcommand("study")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Check, subcommand("check")]
     | Annotated[Models, subcommand("models")]
     | Annotated[Tasks, subcommand("tasks")]
+    | Annotated[Rewards, subcommand("rewards")]
     | Annotated[Recipes, subcommand("recipes")]
 )
 

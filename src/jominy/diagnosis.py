@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 
 from jominy.advice import advise
 from jominy.costing import cost_of
-from jominy.evidence import Evidence, gather
+from jominy.evidence import Evidence, Probed, gather
 from jominy.findings import run_checks
 from jominy.groups import Groups
 from jominy.histograms import histograms_of
 from jominy.measures.clarity import Clarity
 from jominy.measures.liveness import Liveness
 from jominy.measures.passk import PassAtK
+from jominy.probed import read_probes
 from jominy.records import Measure, Skipped
 from jominy.results import Curve, Diagnosis, PromptSummary
 from jominy.specs import DiagnosisSpec
@@ -34,8 +35,26 @@ from jominy.verdict import decide
 MAX_PROMPTS_LISTED = 2000
 
 
-def diagnose_path(path: Path, spec: DiagnosisSpec, columns: Mapping[str, str] | None = None, out: Path | None = None) -> Diagnosis:
+def diagnose_path(
+    path: Path,
+    spec: DiagnosisSpec,
+    columns: Mapping[str, str] | None = None,
+    out: Path | None = None,
+    *,
+    own_code: bool = False,
+    quiet: bool = True,
+) -> Diagnosis:
     """Diagnose a run folder or a file of rollouts, and write `diagnosis.json` into the run folder (or into `out`).
+
+    The texts of a run folder are judged again, strictly and leniently, and the probes that lie in it are read (see `probed`).
+
+    Args:
+        path: the run folder, or a file.
+        spec: how to read it.
+        columns: our names -> the file's.
+        out: where to write; None writes into the run folder.
+        own_code: whether the run's task may be somebody's own code; True where the user has just named it.
+        quiet: no line that says what takes time.
 
     Raises:
         ValueError: what cannot be read, naming file, line or column (see `tables.read_rollouts`).
@@ -52,7 +71,9 @@ def diagnose_path(path: Path, spec: DiagnosisSpec, columns: Mapping[str, str] | 
     if not first_failure and "note" in table.column_names:
         notes = pc.drop_null(table["note"])
         first_failure = next((note for note in notes.filter(pc.not_equal(notes, "")).slice(0, 1).to_pylist()), "")
-    diagnosis = diagnose(groups_of(table, spec.success, path=path), spec, source=source, run=run, first_failure=first_failure)
+    groups = groups_of(table, spec.success, path=path)
+    probed = None if run is None else read_probes(path, run, spec.success, own_code=own_code, quiet=quiet)
+    diagnosis = diagnose(groups, spec, source=source, run=run, first_failure=first_failure, probed=probed)
     folder = out if out is not None else path if path.is_dir() else None
     if folder is not None:
         write_json(RunFolder(folder).diagnosis_file, diagnosis.to_json())
@@ -66,6 +87,7 @@ def diagnose(
     source: Mapping[str, Any] | None = None,
     run: Mapping[str, Any] | None = None,
     first_failure: str = "",
+    probed: Probed | None = None,
 ) -> Diagnosis:
     """What the rollouts say about RL on these prompts.
 
@@ -75,6 +97,7 @@ def diagnose(
         source: recorded in the result.
         run: `run.json` of a sampled run, for speeds and the sampler-scorer gap; None for a foreign log.
         first_failure: the first traceback of the reward.
+        probed: what is known beyond the rewards; None of a foreign log.
 
     >>> diagnose(Groups.of(rewards=[[0, 0, 0, 0]] * 300)).verdict.value
     'stop'
@@ -83,13 +106,13 @@ def diagnose(
     if groups.num_rollouts == 0:
         raise ValueError("there are no rollouts to diagnose")
     limit = thresholds_with(spec.thresholds)
-    evidence = gather(groups, spec, run)
+    evidence = gather(groups, spec, run, probed)
     findings, skipped = run_checks(evidence, limit)
     cost = None if run is None else cost_of(run, evidence, spec.steps, spec.prompts_per_step)
     if cost is None:
         skipped += (Skipped(code="cost", missing="a run that jominy sampled to its end on this machine, which gives the speeds"),)
     return Diagnosis(
-        source={**(source or {}), "success": spec.success, "group_size": evidence.group_size},
+        source={**(source or {}), "success": spec.success, "group_size": evidence.group_size, **_evaluated(evidence)},
         verdict=decide(findings, evidence),
         num_prompts=groups.num_prompts,
         num_rollouts=groups.num_rollouts,
@@ -104,13 +127,24 @@ def diagnose(
         prompts=_prompts(groups, evidence.clarity),
         thresholds=tuple(limit.values()),
         cost=cost,
+        evaluation=() if evidence.evaluation is None else _of_groups(evidence.evaluation.passk, evidence.evaluation.liveness),
     )
 
 
+def _evaluated(evidence: Evidence) -> dict[str, str]:
+    return {} if evidence.evaluation is None else {"evaluation_task": evidence.evaluation.task}
+
+
+def _of_groups(passk: PassAtK, liveness: Liveness) -> tuple[Measure, ...]:
+    return tuple({measure.name: measure for measure in (*_measures_in(passk), *_measures_in(liveness))}.values())
+
+
 def _all_measures(evidence: Evidence) -> tuple[Measure, ...]:
-    parts: list[object] = [*_measures_in(evidence.passk), *_measures_in(evidence.liveness)]
+    gap, contamination = evidence.probed.format_gap, evidence.probed.contamination
+    parts: list[object] = [*_measures_in(evidence.passk), *(() if gap is None else gap.measures()), *_measures_in(evidence.liveness)]
     parts += [evidence.unscored, evidence.right_when_cut, evidence.right_when_finished, evidence.false_pay]
     parts += [evidence.corrected, evidence.gap_nats, evidence.largest_gap_nats]
+    parts += () if contamination is None else contamination.measures
     parts += [] if evidence.clarity is None else _measures_in(evidence.clarity)
     unique = {part.name: part for part in parts if isinstance(part, Measure)}
     return tuple(unique.values())
@@ -135,6 +169,10 @@ def _curves(evidence: Evidence) -> tuple[Curve, ...]:
     ]
     if passk.corrected_curve:
         found.append(_curve("chance-corrected pass@k", "k", passk.k_K, passk.corrected_curve, "The same with blind guessing at 0."))
+    if evidence.evaluation is not None:
+        there = evidence.evaluation.passk
+        meaning = f"The same on the prompts of {evidence.evaluation.task}, which training would be judged by."
+        found.append(_curve("evaluation pass@k", "k", there.k_K, there.curve, meaning))
     return tuple(curve for curve in found if curve.x)
 
 

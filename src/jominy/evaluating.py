@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from jominy.engines import TrainingEngine
 from jominy.measures.drift import kl_to_start
 from jominy.measures.passk import measure_passk
-from jominy.records import Measure, Prompt, RewardFunction
+from jominy.records import AnyReward, Measure, Prompt, RewardFunction
 from jominy.sampling import draw, start_run
 from jominy.specs import RunSpec
 from jominy.steplog import write_start_logprobs
@@ -30,7 +30,7 @@ def evaluate(
     engine: TrainingEngine,
     spec: RunSpec,
     prompts: Sequence[Prompt],
-    rewards: tuple[RewardFunction, RewardFunction | None],
+    rewards: tuple[AnyReward, RewardFunction | None],
     folder: RunFolder,
     step: int,
     panel: Panel,
@@ -63,7 +63,7 @@ def _draw(
     engine: TrainingEngine,
     spec: RunSpec,
     prompts: Sequence[Prompt],
-    rewards: tuple[RewardFunction, RewardFunction | None],
+    rewards: tuple[AnyReward, RewardFunction | None],
     folder: RunFolder,
     step: int,
     panel: Panel,

@@ -6,13 +6,15 @@ Left out on purpose: what the measures mean (`findings`, `advice`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from jominy.groups import Groups
 from jominy.measures.clarity import Clarity, measure_clarity
+from jominy.measures.contamination import Contamination
+from jominy.measures.formatgap import FormatGap
 from jominy.measures.liveness import Liveness, measure_liveness
 from jominy.measures.passk import CountTable, PassAtK, measure_passk, usual_num_scored
 from jominy.measures.shares import share_among, share_of_rollouts
@@ -23,6 +25,47 @@ from jominy.thresholds import Thresholds
 
 ALIGNMENT_K = 16
 OURS = Paper(arxiv="", title="our check")
+NOT_PROBED: Mapping[str, str] = {
+    "format-gap": "a run folder of `jominy sample` or `jominy diagnose`, whose texts are judged again by its task",
+    "contamination": "`jominy diagnose --probe contamination`, which has the prompts' beginnings continued",
+}
+"""Code of a check -> what it would take, of rollouts that are no run folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What is known beyond the rewards of the rollouts; nothing, for a foreign log.
+
+    Example: Probed().missing["contamination"]
+    """
+
+    format_gap: FormatGap | None = None
+    """pass@k strictly, leniently and behind solved examples."""
+    contamination: Contamination | None = None
+    """Continuations of the prompts' beginnings."""
+    evaluation: Groups | None = None
+    """Groups of another task, drawn alike."""
+    evaluation_task: str = ""
+    """Its name."""
+    missing: Mapping[str, str] = field(default_factory=lambda: dict(NOT_PROBED))
+    """Code of a check -> what it would take, for those that cannot run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Whether the prompts that will be evaluated on are like those that will be trained on.
+
+    Example: Evaluation(task="math:math500", passk=measure_passk(groups), liveness=...)
+    """
+
+    task: str
+    """Where they are from."""
+    alignment: Measure
+    """pass@16, or of the largest smaller k that the rollouts allow."""
+    passk: PassAtK
+    """Their pass@k."""
+    liveness: Liveness
+    """Which of their groups would carry a gradient."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +113,10 @@ class Evidence:
     """Mean absolute difference between the sampler's log-probabilities and the scorer's, a token."""
     largest_gap_nats: Measure
     """The largest of these differences."""
+    probed: Probed
+    """What is known beyond the rewards."""
+    evaluation: Evaluation | None
+    """The prompts of `--eval-task`; None where none were sampled."""
 
     @property
     def off_the_line(self) -> bool:
@@ -93,8 +140,9 @@ def percent(measure: Measure) -> str:
     return f"{100 * measure.value:.0f} %{interval}"
 
 
-def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None) -> Evidence:
+def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None, probed: Probed | None = None) -> Evidence:
     """Every measure that a check may look at."""
+    probed = probed or Probed()
     rng = np.random.default_rng(spec.bootstrap_seed)
     scored = groups.rewards_N[groups.scored_N]
     usual = usual_num_scored(CountTable.of(groups)) if groups.num_prompts else 0
@@ -121,6 +169,20 @@ def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None) -
         corrected=passk.corrected_curve[0] if passk.corrected_curve else None,
         gap_nats=_gap(run),
         largest_gap_nats=_largest_gap(run),
+        probed=probed,
+        evaluation=_evaluation(probed, group_size, spec.bootstrap_seed),
+    )
+
+
+def _evaluation(probed: Probed, group_size: int, seed: int) -> Evaluation | None:
+    if probed.evaluation is None:
+        return None
+    passk = measure_passk(probed.evaluation, group_size=group_size)
+    return Evaluation(
+        task=probed.evaluation_task,
+        alignment=_at(passk, ALIGNMENT_K),
+        passk=passk,
+        liveness=measure_liveness(probed.evaluation, np.random.default_rng(seed), group_size=group_size),
     )
 
 

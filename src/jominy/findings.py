@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from jominy.alignment import check_alignment, check_contamination, check_format_gap
 from jominy.evidence import Evidence, percent
 from jominy.papers import ALIGNMENT, CLARITY, DAPO, PASS_AT_K, PRECISION
 from jominy.records import Finding, Measure, Severity, Skipped
@@ -369,12 +370,15 @@ CHECKS: dict[str, Check] = {
     "repetitive": check_repetitive,
     "underpowered": check_power,
     "partial-run": check_partial_run,
+    "alignment": check_alignment,
+    "format-gap": check_format_gap,
+    "contamination": check_contamination,
     "chance": check_chance,
     "clarity": check_clarity,
     "reward": check_reward,
     "sampler-gap": check_gap,
 }
-MEANINGLESS_OFF_THE_LINE = ("chance", "clarity")
+MEANINGLESS_OFF_THE_LINE = ("alignment", "chance", "clarity")
 """Checks that speak of right and wrong only; off the success line they are skipped."""
 
 

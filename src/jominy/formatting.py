@@ -24,7 +24,7 @@ def number(value: float | None, unit: str = "") -> str:
     if value is None:
         return "–"
     if unit == "share":
-        return f"{100 * value:.1f}"
+        return f"{100 * value:.1f}".replace("-", "−")
     size = abs(value)
     if isinstance(value, int) or size >= 1000 or (unit in WHOLE_UNITS and size == int(size)):
         text = f"{value:,.0f}"

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from jominy.grading import check_group_size, trained_of
 from jominy.groups import Groups
 from jominy.recipes.loading import load_recipe
 from jominy.recipes.recipe import Recipe
-from jominy.records import Prompt, RewardFunction
+from jominy.records import AnyReward, Prompt, RewardFunction
 from jominy.sampling import environment, load_task_and_rewards, sources_of
 from jominy.schedule import split_held_out
+from jominy.selecting import Selection, select
 from jominy.specs import RunSpec, SampleSpec
 from jominy.tasks.loading import FILE_SUFFIXES
 from jominy.trainfolder import TrainFolder, check_same_run, check_vacant
@@ -33,7 +35,7 @@ class Plan:
     """What is asked for."""
     recipe: Recipe
     """How reward becomes gradient."""
-    reward: RewardFunction
+    reward: AnyReward
     """What pays."""
     gold: RewardFunction | None
     """What tells the truth, where that is another function."""
@@ -41,14 +43,20 @@ class Plan:
     """Prompts that training draws from."""
     held_out: tuple[Prompt, ...]
     """Prompts of the evaluations, none of them in the pool; empty when there are no evaluations."""
-    eval_rewards: tuple[RewardFunction, RewardFunction | None]
+    eval_rewards: tuple[AnyReward, RewardFunction | None]
     """(what pays, what tells the truth where that is another function) on held-out prompts, which may be of another task."""
     sources: dict[str, str]
     """Hashes of the user's files: tasks, reward, recipe, model."""
+    selection: Selection | None = None
+    """Why the pool is what it is, where `--select` chose it."""
 
 
-def prepare(spec: RunSpec) -> Plan:
+def prepare(spec: RunSpec, chosen: Selection | None = None) -> Plan:
     """Reads what the spec names.
+
+    Args:
+        spec: what is asked for.
+        chosen: what an earlier part of the same run chose by `--select`; None chooses now.
 
     Raises:
         ValueError: a field out of range, an unknown name, a group too small for the recipe, a task without prompts or gold answers.
@@ -58,9 +66,10 @@ def prepare(spec: RunSpec) -> Plan:
     if recipe.spans:
         kinds = ", ".join(recipe.spans)
         raise ValueError(f"recipe {recipe.name} trains spans of kind {kinds}, but no task marks spans so far; leave spans out")
-    _check_group(recipe, spec.rollouts if recipe.source == "rollouts" else 1)
     sampling = spec.sampling(spec.task, spec.prompts, spec.rollouts)
     task, reward, gold = load_task_and_rewards(sampling)
+    check_group_size(reward, spec.rollouts)
+    _check_group(recipe, (trained_of(reward) or spec.rollouts) if recipe.source == "rollouts" else 1)
     evaluating, own = spec.evaluate.eval_every > 0, spec.evaluate.eval_task is None
     wanted = spec.data.pool + (spec.evaluate.eval_prompts if evaluating and own else 0)
     pool = task.prompts(wanted, spec.seed)
@@ -75,15 +84,17 @@ def prepare(spec: RunSpec) -> Plan:
         sources |= sources_of(other)
         if not held_out:
             raise ValueError(f"--eval-task {spec.evaluate.eval_task!r} gave no prompts")
+    trained, kept_out, chosen = _trained_on(spec, recipe, pool, held_out, chosen)
     return Plan(
         spec=spec,
         recipe=recipe,
         reward=reward,
         gold=gold,
-        pool=_pool_of(spec, recipe, pool, held_out),
-        held_out=tuple(held_out),
+        pool=trained,
+        held_out=kept_out,
         eval_rewards=eval_rewards,
         sources=sources,
+        selection=chosen,
     )
 
 
@@ -92,6 +103,27 @@ def _eval_sampling(spec: RunSpec) -> SampleSpec:
     task = str(spec.evaluate.eval_task)
     sampling = spec.sampling(task, spec.evaluate.eval_prompts, spec.evaluate.eval_rollouts)
     return sampling if Path(task).suffix in FILE_SUFFIXES else replace(sampling, target_column=None)
+
+
+def _trained_on(
+    spec: RunSpec, recipe: Recipe, prompts: Sequence[Prompt], held_out: Sequence[Prompt], chosen: Selection | None
+) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...], Selection | None]:
+    """(pool, held out, selection): a chosen prompt that was held out is so no longer, and another one takes its place."""
+    pool = _pool_of(spec, recipe, prompts, held_out)
+    if spec.data.select is None:
+        return pool, tuple(held_out), None
+    own = spec.evaluate.eval_task is None
+    if chosen is None:
+        chosen = select(spec.data.select, pool, held_out if own else [], seed=spec.seed, success=spec.data.success)
+    ids = {prompt.id for prompt in chosen.prompts}
+    left = [prompt for prompt in held_out if prompt.id not in ids]
+    spare = [prompt for prompt in pool if prompt.id not in ids] if own else []
+    left += spare[: len(held_out) - len(left)]
+    if held_out and not left:
+        raise ValueError(f"--select {spec.data.select} leaves no prompt to hold out; choose fewer, give --eval-task, or --eval-every 0")
+    if recipe.source == "demonstrations" and any(prompt.gold_answer is None for prompt in chosen.prompts):
+        raise ValueError(f"recipe {recipe.name} learns gold answers, and not every prompt of --select {spec.data.select} has one")
+    return chosen.prompts, tuple(left), chosen
 
 
 def _pool_of(spec: RunSpec, recipe: Recipe, prompts: Sequence[Prompt], held_out: Sequence[Prompt]) -> tuple[Prompt, ...]:
@@ -134,11 +166,15 @@ def begin(folder: TrainFolder, plan: Plan, first: int, *, overwrite: bool) -> No
         folder.take_back(first)
         run = folder.run.read_run()
         run.pop("why", None)
+        if (run.get("first_live_step") or 0) > first:
+            del run["first_live_step"]
     else:
         folder.clear()
         folder.run.write_prompts(plan.pool)
         run = {"verb": "train", "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "environment": environment()}
     run |= {"status": "running", "spec": asdict(plan.spec), "sources": plan.sources}
+    if plan.selection is not None:
+        run["selected"] = plan.selection.to_json()
     folder.run.write_run(run | {"num_pool": len(plan.pool), "num_held_out": len(plan.held_out)})
 
 

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from jominy.formatting import hours, interval, number
-from jominy.records import Finding
+from jominy.records import Finding, Measure
 from jominy.results import Advice, Cost, Diagnosis
 from jominy.store import RunFolder
 
@@ -26,6 +26,15 @@ SHOWN = (
     "pass@1",
     "pass@4",
     "pass@16",
+    "strict pass@1",
+    "lenient pass@1",
+    "format gap at pass@1",
+    "few-shot pass@1",
+    "few-shot gain at pass@1",
+    "exact match at 60 %",
+    "fresh exact match at 60 %",
+    "answer accuracy at 60 %",
+    "fresh answer accuracy at 60 %",
     "gradient share at G={G}",
     "live share at G={G}",
     "all-right share at G={G}",
@@ -91,6 +100,9 @@ def _measure_table(diagnosis: Diagnosis) -> Table:
     table.add_column("95 % interval")
     table.add_column("prompts", justify="right")
     table.add_column("left out", justify="right")
+    there = {measure.name: measure for measure in diagnosis.evaluation}
+    if there:
+        table.add_column(f"on {escape(str(diagnosis.source.get('evaluation_task', 'evaluation')))}")
     shown = [name.format(G=diagnosis.source["group_size"]) for name in SHOWN]
     for measure in sorted((m for m in diagnosis.measures if m.name in shown), key=lambda measure: shown.index(measure.name)):
         if measure.value is not None:
@@ -100,8 +112,16 @@ def _measure_table(diagnosis: Diagnosis) -> Table:
                 interval(asdict(measure)),
                 f"{measure.num_prompts:,}" if measure.num_prompts else "",
                 f"{measure.num_left_out:,}" if measure.num_left_out else "",
+                *([_beside(there.get(measure.name))] if there else []),
             )
     return table
+
+
+def _beside(measure: Measure | None) -> str:
+    """A measure of the evaluation prompts in one cell."""
+    if measure is None or measure.value is None:
+        return ""
+    return f"{number(measure.value, measure.unit)} {'%' if measure.unit == 'share' else ''} {interval(asdict(measure))}"
 
 
 def _advice_table(advice: tuple[Advice, ...]) -> Table:
@@ -111,7 +131,11 @@ def _advice_table(advice: tuple[Advice, ...]) -> Table:
     table.add_column("because")
     for row in advice:
         source = f" [dim]({row.paper.arxiv})[/]" if row.paper is not None and row.paper.arxiv else ""
-        table.add_row(row.recipe, f"[{FIT_STYLE[row.fit]}]{row.fit}[/]", escape(row.because) + source)
+        table.add_row(
+            row.recipe,
+            f"[{FIT_STYLE[row.fit]}]{row.fit}[/]",
+            f"{escape(row.because)}{source}\n[dim]Would change: {escape(row.would_change)}[/]",
+        )
     return table
 
 
@@ -178,6 +202,22 @@ def print_tasks() -> None:
     table.add_column("options, after a colon")
     for name, entry in TASKS.items():
         table.add_row(name, escape(entry.summary), escape(entry.options))
+    Console().print(table)
+
+
+def print_rewards() -> None:
+    """The rewards of `--reward NAME` and their options."""
+    from jominy.rewards.gates import GATES
+    from jominy.rewards.spurious import REWARDS
+
+    title = "Rewards: --reward NAME, or NAME:option=value,option=value (or your own as my_rewards.py:fn); the task's own is kept as gold"
+    table = Table(title=title, title_justify="left")
+    for column in ("reward", "what", "options and defaults", "source"):
+        table.add_column(column)
+    for name, entry in REWARDS.items():
+        options = ", ".join(f"{option}={value}" for option, value in entry.defaults.items())
+        table.add_row(name, escape(entry.summary), escape(options), entry.paper.arxiv if entry.paper is not None else "")
+    table.caption = f"gate, the form that is asked for: {', '.join(GATES)} (docs/choices.md)"
     Console().print(table)
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from jominy.explanation import Change, Explanation, Moves, signed, signed_interval
 from jominy.formatting import brief, interval, number, unit_sign
 from jominy.records import Measure
+from jominy.store import RunFolder
 
 OUTCOME_STYLE = {
     "discovery": "bold green",
@@ -108,3 +109,22 @@ def print_trained(folder: Path, page: Path | None, console: Console | None = Non
     console.print(f"model  {model}  [dim](a Hugging Face folder: transformers, vLLM and TRL load it)[/]", soft_wrap=True)
     if page is not None:
         console.print(f"page   {escape(str(page))}", soft_wrap=True)
+
+
+def print_first_live_step(folder: Path, console: Console | None = None) -> None:
+    """When a training run first had rewards to compare, as far as `run.json` knows: a run that learns gold answers compares none."""
+    there = RunFolder(folder)
+    run = there.read_run() if there.exists() else {}
+    if "first_live_step" in run:
+        (console or Console()).print(first_live_text(run["first_live_step"]), soft_wrap=True, highlight=False)
+
+
+def first_live_text(step: int | None) -> str:
+    """The line about the first mixed group.
+
+    >>> first_live_text(4)
+    'live   from step 4, the first with a group whose rewards differ'
+    """
+    if step is None:
+        return "live   never: in no step did the rewards of a group differ, so comparing them taught nothing"
+    return f"live   from step {step}, the first with a group whose rewards differ"

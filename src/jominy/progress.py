@@ -78,3 +78,39 @@ def _plain(print_line: Callable[[str], None], title: str, num_rollouts: int) -> 
             print_line(f"{title}: {done}/{num_rollouts} rollouts, {drawn / max(now - started, 1e-9):.0f} tokens/s")
 
     return advance
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """One line that stays."""
+    from rich.console import Console
+
+    if not quiet:
+        Console(stderr=True).print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def job_bar(title: str, num_jobs: int, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A bar over jobs with the time left; yields the function that is told which job has ended. Elsewhere one line a job."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    if quiet:
+        yield lambda said: None
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        done, started = 0, time.monotonic()
+
+        def tell(said: str) -> None:
+            nonlocal done
+            done += 1
+            left = (time.monotonic() - started) / done * (num_jobs - done)
+            console.print(f"{title} {done}/{num_jobs}, {left / 60:.0f} min left: {said}")
+
+        yield tell
+        return
+    words = TextColumn("{task.fields[said]}")
+    columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), words, TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task(title, total=num_jobs, said="")
+        yield lambda said: progress.update(bar, advance=1, said=said)

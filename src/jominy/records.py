@@ -8,7 +8,7 @@ Left out on purpose: behaviour. Anything that computes lives with the measure, r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,6 +75,8 @@ class Prompt:
     """Size of the answer space when a blind guess can be right (2 for yes/no); None when guessing is hopeless."""
     info: Mapping[str, Any] = field(default_factory=dict)
     """Further columns of the task, JSON-serialisable, e.g. the constraint types."""
+    raw: bool = False
+    """The model goes on with the text of the messages as it stands: no chat template, no assistant's turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +150,9 @@ class Rollout:
     """None until graded."""
     gold: float | None = None
     """True correctness in [0, 1] where the training reward may differ from it; None where it is the reward."""
+    entropies: Floats | None = None
+    """[T] nats, entropy of the full-vocabulary softmax that each token was drawn from, at the sampling temperature and before top-p; None
+    unless `Sampling.entropies` asked for it. Never stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -202,6 +207,8 @@ class Sampling:
     """Smallest set of words whose probability reaches this; 1 keeps all."""
     max_tokens: int = 64
     """Longest response in tokens."""
+    entropies: bool = False
+    """Whether to keep the entropy of the softmax behind each token; costs a pass over the logits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,6 +283,35 @@ RewardFunction = Callable[[Prompt, str], Reward]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupReward:
+    """A reward that looks at the whole group: at what the others answered, at log-probabilities, at the truth, or at chance.
+
+    Example: GroupReward(name="random:gamma=0.3", summary="1 with chance gamma, whatever was said", judge=toss)
+    """
+
+    name: str
+    """As `--reward` takes it, options included."""
+    summary: str
+    """One line for the listing."""
+    judge: Callable[[Prompt, Sequence[Rollout]], list[Reward]]
+    """(prompt, the rollouts of ONE group in order) -> a reward each. Every rollout is graded already: `rollout.reward` is what `base` says,
+    with `.value` and `.answer`. Pure, and called in this process: a crash in it stops the run."""
+    base: RewardFunction | None = None
+    """What grades each rollout before `judge`; None is the task's own reward, the truth. The truth is kept as gold either way."""
+    smallest_group: int = 1
+    """Rollouts a prompt that a training batch needs at least; an evaluation may have fewer, and they are then all that is judged."""
+    trained: int | None = None
+    """Only the first so many rollouts of a group train, though all take part in the judgement; None trains all."""
+    needs_entropies: bool = False
+    """Whether it reads `Rollout.entropies`."""
+    paper: Paper | None = None
+    """Where it comes from."""
+
+
+AnyReward = RewardFunction | GroupReward
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Prompts and how responses to them are graded.
 
@@ -290,5 +326,10 @@ class Task:
     """(num_prompts, seed) -> at most that many prompts with distinct ids; a finite set returns a seeded sample of itself."""
     reward: RewardFunction
     """Pure and deterministic; may raise, which the grading boundary turns into unscored."""
+    format: Callable[[Prompt, str], bool] | None = None
+    """Whether a response has the form that the prompt asks for, right or wrong; called in this process. None where there is none."""
+    lenient: RewardFunction | None = None
+    """The reward of the answer wherever it stands in the text, by the best rule there is for finding it: what the model can do, whatever
+    form it writes in. For measuring only, never for training; None where the task has no such rule."""
     paper: Paper | None = None
     """Source of the data or of the checkers."""

@@ -198,6 +198,8 @@ class Diagnosis:
     """Ours, as they were set."""
     cost: Cost | None
     """None when nothing was timed."""
+    evaluation: tuple[Measure, ...] = ()
+    """pass@k and live shares on the prompts of `--eval-task`, under the names that `measures` has; empty where none were sampled."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of `diagnosis.json`."""

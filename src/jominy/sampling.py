@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from jominy.engines import Engine
+from jominy.grading import Graders, check_group_size, needs_entropies
 from jominy.packing import rows_to_score
 from jominy.progress import Advance, rollout_bar, stage
-from jominy.records import Prompt, Reward, RewardFunction, Rollout, Sampling, Task
-from jominy.rewards.boundary import Grader
+from jominy.records import AnyReward, Prompt, RewardFunction, Rollout, Sampling, Task
 from jominy.specs import SampleSpec
 from jominy.store import RunFolder
 
@@ -63,6 +64,7 @@ def sample(
     spec: SampleSpec,
     out: Path,
     *,
+    task: Task | None = None,
     load_engine: LoadEngine = load_local_engine,
     overwrite: bool = False,
     quiet: bool = False,
@@ -74,6 +76,7 @@ def sample(
     Args:
         spec: what to draw.
         out: the run folder; made when absent.
+        task: prompts and reward to use in place of what `spec` names, for a probe; None loads what it names.
         load_engine: called with `spec.model` and `spec.device` only when something is left to draw.
         overwrite: replace a folder that holds another run.
         quiet: no progress bar.
@@ -83,7 +86,8 @@ def sample(
         KeyboardInterrupt: passed on, after what was finished has been written.
     """
     spec.check()
-    task, reward, gold = load_task_and_rewards(spec)
+    task, reward, gold = load_task_and_rewards(spec) if task is None else (task, task.reward, None)
+    check_group_size(reward, spec.rollouts)
     folder = RunFolder(out)
     prompts = task.prompts(spec.prompts, spec.seed)
     if not prompts:
@@ -125,11 +129,19 @@ def _continued(run: dict[str, Any], engine: Engine, out: Path) -> dict[str, Any]
     return run
 
 
-def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, RewardFunction, RewardFunction | None]:
-    """The task, the reward that pays, and the reward that tells the truth where the two differ."""
+def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, AnyReward, RewardFunction | None]:
+    """The task, the reward that pays, and the reward that tells the truth where the two differ.
+
+    Raises:
+        ValueError: `spec.reward` is neither a name from `jominy rewards` nor a function, or does not fit the task.
+    """
     from jominy.rewards.loading import load_reward
+    from jominy.rewards.spurious import load_group_reward, names_reward
     from jominy.tasks.loading import load_task
 
+    if spec.reward is not None and names_reward(spec.reward):
+        task = load_task(spec.task, target_column=spec.target_column)
+        return task, load_group_reward(spec.reward, task), task.reward
     override = None if spec.reward is None else load_reward(spec.reward)
     task = load_task(spec.task, reward=override, target_column=spec.target_column)
     if override is None:
@@ -174,7 +186,7 @@ def start_run(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequ
 
 def sources_of(spec: SampleSpec) -> dict[str, str]:
     """Hashes of the files that task, reward and model come from, so that an edited file or a new checkpoint is another run."""
-    named = [word for text in (spec.task, spec.reward or "") for word in (text, *text.replace(",", ":").split(":"))]
+    named = [word for text in (spec.task, spec.reward or "") for word in (text, *re.split("[:,=]", text))]
     files = [Path(word) for word in dict.fromkeys(named) if word and Path(word).is_file()]
     hashes = {str(file): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
     if (model := Path(spec.model)).is_dir():
@@ -207,36 +219,30 @@ def draw(
     folder: RunFolder,
     run: dict[str, Any],
     prompts: Sequence[Prompt],
-    reward: RewardFunction,
+    reward: AnyReward,
     gold: RewardFunction | None,
     advance: Advance,
 ) -> None:
     """Draw, grade and write group by group; what is finished when anything stops it has been written."""
     by_id = {prompt.id: prompt for prompt in prompts}
-    settings = Sampling(temperature=spec.temperature, top_p=spec.top_p, max_tokens=spec.max_tokens)
+    settings = Sampling(temperature=spec.temperature, top_p=spec.top_p, max_tokens=spec.max_tokens, entropies=needs_entropies(reward))
     waiting: list[Rollout] = []
     timing = run["timing"]
     last_flush = time.monotonic()
-    with Grader(reward, timeout_s=spec.reward_timeout) as grader, gold_grader_of(gold, spec.reward_timeout) as gold_grader:
+    with Graders(reward, gold, timeout_s=spec.reward_timeout) as graders:
         try:
             for group, seconds in _timed(engine.sample(prompts, spec.rollouts, settings, spec.seed, advance)):
                 started = time.monotonic()
-                waiting += grade(group, by_id, grader, gold_grader)
+                waiting += graders.grade([group], by_id)[0]
                 timing["sampling_s"] += seconds
                 timing["grading_s"] += time.monotonic() - started
                 timing["num_tokens"] += sum(len(rollout.token_ids) for rollout in group)
                 timing["num_groups"] += 1
                 if time.monotonic() - last_flush > FLUSH_EVERY_S:
-                    _flush(folder, run, waiting, by_id, grader, gold_grader)
+                    _flush(folder, run, waiting, by_id, graders)
                     last_flush = time.monotonic()
         finally:
-            _flush(folder, run, waiting, by_id, grader, gold_grader)
-
-
-def gold_grader_of(gold: RewardFunction | None, timeout_s: float) -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext() if gold is None else Grader(gold, timeout_s=timeout_s)
+            _flush(folder, run, waiting, by_id, graders)
 
 
 def _timed(groups: Iterator[list[Rollout]]) -> Iterator[tuple[list[Rollout], float]]:
@@ -249,25 +255,7 @@ def _timed(groups: Iterator[list[Rollout]]) -> Iterator[tuple[list[Rollout], flo
         yield group, time.monotonic() - started
 
 
-def grade(group: list[Rollout], prompts: dict[str, Prompt], grader: Grader, gold_grader: Grader | None) -> list[Rollout]:
-    """The rollouts with their rewards, and with their gold where a second grader tells it."""
-    pairs = [(prompts[rollout.prompt_id], rollout.text) for rollout in group]
-    rewards = grader.grade(pairs)
-    golds: Sequence[Reward | None] = [None] * len(group) if gold_grader is None else gold_grader.grade(pairs)
-    return [
-        replace(rollout, reward=reward, gold=None if truth is None else truth.value)
-        for rollout, reward, truth in zip(group, rewards, golds, strict=True)
-    ]
-
-
-def _flush(
-    folder: RunFolder,
-    run: dict[str, Any],
-    waiting: list[Rollout],
-    prompts: dict[str, Prompt],
-    grader: Grader,
-    gold_grader: Grader | None,
-) -> None:
+def _flush(folder: RunFolder, run: dict[str, Any], waiting: list[Rollout], prompts: dict[str, Prompt], graders: Graders) -> None:
     """Write what is waiting, then what it says about the graders."""
     if not waiting:
         return
@@ -278,9 +266,8 @@ def _flush(
     for rollout in batch:
         if rollout.reward is not None and rollout.reward.value is None:
             grading["unscored"][rollout.reward.note] = grading["unscored"].get(rollout.reward.note, 0) + 1
-        grading["gold_unscored"] += int(gold_grader is not None and rollout.gold is None)
-    failures = [grader.first_traceback] + ([] if gold_grader is None else [gold_grader.first_traceback])
-    grading["first_failure"] = grading["first_failure"] or next(filter(None, failures), "")
+        grading["gold_unscored"] += int(graders.has_gold and rollout.gold is None)
+    grading["first_failure"] = grading["first_failure"] or graders.first_failure
     folder.write_run(run)
 
 

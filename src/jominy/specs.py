@@ -9,9 +9,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import OmitArgPrefixes, Suppress, arg
+
+ProbeName = Literal["few_shot", "contamination"]
+"""What `diagnose` can sample beyond the run, as `--probe` takes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +25,9 @@ class SampleSpec:
     """Task: a name from `jominy tasks` with its options (`math:gsm8k`), a .jsonl/.parquet/.csv file, or `my_tasks.py:thing`."""
     model: str = "smollm2"
     """Model: an alias from `jominy models`, a local folder, or a hub id."""
-    reward: Annotated[str | None, arg(metavar="FILE:FUNCTION")] = None
-    """Reward to use instead of the task's own: `my_rewards.py:fn` (native, TRL or verl form). The task's own is then kept as gold."""
+    reward: Annotated[str | None, arg(metavar="NAME|FILE:FUNCTION")] = None
+    """Reward to use instead of the task's own: a name from `jominy rewards` with its options (`random:gamma=0.3`), or `my_rewards.py:fn`
+    (native, TRL or verl form). The task's own is then kept as gold."""
     prompts: int = 32
     """Prompts to draw."""
     rollouts: int = 16
@@ -93,10 +97,14 @@ class DiagnosisSpec:
 class DataSpec:
     """What is trained on, and who judges it."""
 
-    reward: Annotated[str | None, arg(metavar="FILE:FUNCTION")] = None
-    """Reward to train on instead of the task's own: `my_rewards.py:fn` (native, TRL or verl form). The task's own is then kept as gold."""
+    reward: Annotated[str | None, arg(metavar="NAME|FILE:FUNCTION")] = None
+    """Reward to train on instead of the task's own: a name from `jominy rewards` with its options (`random:gamma=0.3`), or
+    `my_rewards.py:fn` (native, TRL or verl form). The task's own is then kept as gold."""
     pool: int = 1024
     """Prompts that training draws from, epoch after epoch; 1 is one-shot training. Held-out prompts are never among them."""
+    select: Annotated[str | None, arg(metavar="RULE")] = None
+    """Train on one prompt (or `,count=N`, from the `,rank=K`-th best) by history:RUN, max_variance:RUN, hardest:RUN, random or id:9f2c.
+    RUN is a run folder of the same task."""
     reward_timeout: float = 5.0
     """Seconds a reward may take for one response before it counts as unscored."""
     target_column: Annotated[str | None, arg(metavar="NAME")] = None

@@ -4,12 +4,15 @@
     ess            (sum_i m_i)^2 / sum_i m_i^2 with m_i = sum_t |w_it|: rows that carry the step, out of num_rows
     gap_nats       mean |trainer - sampler| log-probability of the tokens that were trained, before the step
     kl_nats        mean over tokens of log p / p_start on responses of the present policy: unbiased for the KL a token
+    reward_accuracy   share of the scored responses with gold of which reward and gold say the same, right or wrong          (2504.16084)
+    reward_parts      mean of each named part of the reward, over the scored responses that have it
 
 What was not measured is None.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +21,9 @@ import numpy as np
 from jominy.crediting import groups_of_rollouts
 from jominy.groups import Groups
 from jominy.records import Bools, Floats, Rollout
+
+MOST_PARTS = 32
+"""Parts of the reward that a line names, the most common ones: a reward may make up a name for every prompt."""
 
 
 def drawn(batch: Sequence[Sequence[Rollout]], success: float) -> dict[str, Any]:
@@ -36,6 +42,8 @@ def drawn(batch: Sequence[Sequence[Rollout]], success: float) -> dict[str, Any]:
         "num_unscored": groups.num_unscored,
         "reward": _mean(rewards),
         "gold": _mean(golds),
+        "reward_accuracy": reward_accuracy(flat, success),
+        "reward_parts": reward_parts(flat),
         "pass_rate": _mean(groups.correct_N[groups.scored_N]),
         "live_share": _mean(_differ(groups)[usable_P]),
         "all_right_share": _mean((right_P == scored_P)[usable_P]),
@@ -45,6 +53,24 @@ def drawn(batch: Sequence[Sequence[Rollout]], success: float) -> dict[str, Any]:
         "entropy_nats": _mean(np.concatenate(surprisal)) if surprisal else None,
         "num_tokens": sum(tokens),
     }
+
+
+def reward_accuracy(rollouts: Sequence[Rollout], success: float) -> float | None:
+    """Share on which the reward that pays and the truth agree about success; None without gold."""
+    known = [
+        (rollout.reward.value, rollout.gold)
+        for rollout in rollouts
+        if rollout.reward is not None and rollout.reward.value is not None and rollout.gold is not None
+    ]
+    return _mean([(value >= success) == (gold >= success) for value, gold in known])
+
+
+def reward_parts(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    """{part: mean}, by name; a part stands for the responses that have it."""
+    scored = [rollout.reward.parts for rollout in rollouts if rollout.reward is not None and rollout.reward.value is not None]
+    counts = Counter(name for parts in scored for name in parts)
+    common = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_PARTS]
+    return {name: float(np.mean([parts[name] for parts in scored if name in parts])) for name in sorted(common)}
 
 
 def _differ(groups: Groups) -> Bools:

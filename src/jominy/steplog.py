@@ -88,6 +88,15 @@ def read_evaluations(folder: Path) -> list[dict[str, Any]]:
     return _by_step(read_lines(folder / EVALUATIONS_FILE)[0])
 
 
+def first_live_step(lines: Sequence[Mapping[str, Any]]) -> int | None:
+    """The first step that drew a mixed group, one whose rewards are not all equal; None when none did.
+
+    >>> first_live_step([{"step": 1, "live_share": 0.0}, {"step": 2, "live_share": None}, {"step": 3, "live_share": 0.25}])
+    3
+    """
+    return next((line["step"] for line in lines if line.get("live_share")), None)
+
+
 def _by_step(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     last = {line["step"]: line for line in lines}
     return [last[step] for step in sorted(last)]

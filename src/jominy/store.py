@@ -5,6 +5,7 @@
     rollouts/part-*.parquet   one row a rollout, schema below, one file a flush
     diagnosis.json            what `diagnose` found
     report.html               the page
+    probes/NAME/              further run folders of the same model and task: few_shot, eval, contamination-60 ...
 
 Every file is written aside in the same folder, flushed to disk and renamed, so a reader sees the old file, the new one or
 none. Parts are named `part-NUMBER-RANDOM.parquet`, so two processes that write into one folder never replace each other's.
@@ -35,6 +36,7 @@ from jominy.records import Message, Prompt, Rollout
 
 SCHEMA_VERSION = 1
 PART_NAME = re.compile(r"part-(\d+)")
+PROBES = "probes"
 
 ROLLOUT_SCHEMA = pa.schema(
     [
@@ -73,6 +75,7 @@ PROMPT_SCHEMA = pa.schema(
         ("wrong_answer", pa.string()),
         ("num_choices", pa.int64()),
         ("info", pa.string()),
+        ("raw", pa.bool_()),
     ],
     metadata={"jominy_schema_version": str(SCHEMA_VERSION)},
 )
@@ -108,11 +111,17 @@ class RunFolder:
         return self.run_file.is_file()
 
     def clear(self) -> None:
-        """Remove what a run wrote here, `run.json` first, and nothing else; a folder that does not exist is fine."""
+        """Remove what a run and its probes wrote here, `run.json` first, and nothing else; a folder that does not exist is fine."""
         for file in (self.run_file, self.diagnosis_file, self.report_file, self.path / "prompts.parquet"):
             file.unlink(missing_ok=True)
         for file in (self.path / "rollouts").glob("part-*.parquet"):
             file.unlink()
+        for run_file in (self.path / PROBES).glob("*/run.json"):
+            RunFolder(run_file.parent).clear()
+
+    def probe(self, name: str) -> RunFolder:
+        """The run folder of a probe, `probes/NAME`; it need not exist."""
+        return RunFolder(self.path / PROBES / name)
 
     def read_run(self) -> dict[str, Any]:
         """What `run.json` says, every key that a verb reads present and of its type.
@@ -141,13 +150,14 @@ class RunFolder:
             "wrong_answer": [prompt.wrong_answer for prompt in prompts],
             "num_choices": [prompt.num_choices for prompt in prompts],
             "info": [json.dumps(dict(prompt.info), ensure_ascii=False, default=str) for prompt in prompts],
+            "raw": [prompt.raw for prompt in prompts],
         }
         write_parquet(self.path / "prompts.parquet", pa.table(columns, schema=PROMPT_SCHEMA))
 
     def read_prompts(self) -> list[Prompt]:
-        """The prompts of the run, in the order they were drawn."""
-        table = read_parquet(self.path / "prompts.parquet", PROMPT_SCHEMA)
-        return [_prompt_of(row) for row in table.to_pylist()]
+        """The prompts of the run, in the order they were drawn; in a folder from before there was `raw`, none is."""
+        table = read_parquet(self.path / "prompts.parquet", PROMPT_SCHEMA, optional="raw")
+        return [_prompt_of({"raw": False, **row}) for row in table.to_pylist()]
 
     def num_choices(self) -> dict[str, int]:
         """Size of the answer space by prompt id, of the prompts that have one; empty when the prompts were not stored."""
@@ -285,6 +295,7 @@ def _prompt_of(row: dict[str, Any]) -> Prompt:
         wrong_answer=row["wrong_answer"],
         num_choices=row["num_choices"],
         info=json.loads(row["info"]),
+        raw=bool(row["raw"]),
     )
 
 
@@ -343,8 +354,8 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     write_bytes(path, sink.getvalue())
 
 
-def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read a Parquet file of ours, checked against `schema`.
+def read_parquet(path: Path, schema: pa.Schema, optional: str | None = None) -> pa.Table:
+    """Read a Parquet file of ours, checked against `schema`; the column `optional` may be absent, and then it is in the table too.
 
     Raises:
         ValueError: not a Parquet file, a newer schema version, a missing column or one of another type; names file and column.
@@ -356,6 +367,8 @@ def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path} is not a readable Parquet file ({error}); delete it and run again to make it anew") from error
     check_version(path, (found.metadata or {}).get(b"jominy_schema_version", b"").decode() or None)
+    if optional not in found.names:
+        schema = pa.schema([field for field in schema if field.name != optional], schema.metadata)
     for field in schema:
         if field.name not in found.names:
             raise ValueError(f"{path} has no column `{field.name}`; it holds {', '.join(found.names)}")

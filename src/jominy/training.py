@@ -32,9 +32,10 @@ from jominy.preparing import Plan, begin, prepare, where_it_stands
 from jominy.progress import stage
 from jominy.sampling import resolve_model
 from jominy.schedule import learning_rate_at
+from jominy.selecting import kept_selection
 from jominy.specs import RunSpec
 from jominy.stepline import drawn
-from jominy.steplog import append_line, read_evaluations, read_steps
+from jominy.steplog import append_line, first_live_step, read_evaluations, read_steps
 from jominy.tracking import Tracker, flat_numbers, open_tracker, require_tracker
 from jominy.trainfolder import TrainFolder, check_spared
 from jominy.updating import kl_to_start, update
@@ -87,7 +88,8 @@ def train(
     """
     if resume and overwrite:
         raise ValueError("--resume goes on with what is there and --overwrite removes it; give one of them")
-    plan, folder = prepare(spec), TrainFolder(out)
+    folder = TrainFolder(out)
+    plan = prepare(spec, kept_selection(folder, spec.data.select) if resume else None)
     require_tracker(track)
     with ExitStack() as stack:
         first = where_it_stands(folder, plan, stack, resume=resume, overwrite=overwrite)
@@ -155,6 +157,8 @@ class Run:
             title = f"{spec.model} on {spec.task}, {spec.recipe}"
             self.panel = stack.enter_context(training_panel(title, spec.steps, self.first + 1, quiet=self.quiet))
             self.drawer = stack.enter_context(Drawer(self.plan, self.engine, self.panel))
+            if self.plan.selection is not None:
+                self.panel.note(self.plan.selection.text())
             for line in self.lines:
                 self.panel.step(line)
             for line in read_evaluations(out):
@@ -199,6 +203,8 @@ class Run:
         self.folder.run.append_rollouts([rollout for group in batch.drawn for rollout in group], self.prompts, number=step)
         append_line(self.folder.steps_file, line)
         self.lines.append(line)
+        if line["live_share"] and first_live_step(self.lines) == step:
+            self.say_status("running", first_live_step=step)
         self.panel.step(line)
         self.tracker.log(step, flat_numbers(line))
         if len(self.lines) == min(PATIENCE, self.spec.steps) and not any(map(self._teaches, self.lines)):
@@ -239,7 +245,8 @@ class Run:
     def finish(self) -> None:
         """The result: the model of the last checkpoint under its own name."""
         self.engine.link(self.folder.checkpoint(self.spec.steps), self.folder.model)
-        self.say_status("finished")
+        live = {"first_live_step": first_live_step(self.lines)} if self.plan.recipe.source == "rollouts" else {}
+        self.say_status("finished", **live)
 
     def say_status(self, status: str, **more: Any) -> None:
         """Writes it into run.json."""

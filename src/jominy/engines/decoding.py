@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from jominy.engines import OnProgress
-from jominy.engines.drawing import draw, uniforms
+from jominy.engines.drawing import Drawn, draw, uniforms
 from jominy.engines.lanes import Lanes
 from jominy.records import Bools, Floats, Ints, Sampling
 
@@ -44,6 +44,8 @@ class Drawing:
     """[T] nats at temperature 1."""
     stopped: bool
     """Whether the last token is a stop token."""
+    entropies: Floats | None = None
+    """[T] nats; None unless asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +66,8 @@ class Portion:
 class Columns:
     """The rows in flight as parallel arrays, in the order of the lanes."""
 
-    def __init__(self, max_tokens: int) -> None:
-        """No rows yet."""
+    def __init__(self, max_tokens: int, *, entropies: bool) -> None:
+        """No rows yet; `entropies` says whether there will be any to record."""
         self.group_B: Ints = np.zeros(0, dtype=np.int64)
         self.index_B: Ints = np.zeros(0, dtype=np.int64)
         self.length_B: Ints = np.zeros(0, dtype=np.int64)
@@ -73,6 +75,7 @@ class Columns:
         self.tokens_BT: Ints = np.zeros((0, max_tokens), dtype=np.int64)
         self.logprobs_BT: NDArray[np.float64] = np.zeros((0, max_tokens))
         self.logprobs_t1_BT: NDArray[np.float64] = np.zeros((0, max_tokens))
+        self.entropies_BT: NDArray[np.float64] | None = np.zeros((0, max_tokens)) if entropies else None
 
     def __len__(self) -> int:
         """B."""
@@ -88,18 +91,27 @@ class Columns:
         self.tokens_BT = np.concatenate([self.tokens_BT, np.zeros((count, max_tokens), dtype=np.int64)])
         self.logprobs_BT = np.concatenate([self.logprobs_BT, np.zeros((count, max_tokens))])
         self.logprobs_t1_BT = np.concatenate([self.logprobs_t1_BT, np.zeros((count, max_tokens))])
+        if self.entropies_BT is not None:
+            self.entropies_BT = np.concatenate([self.entropies_BT, np.zeros((count, max_tokens))])
 
     def reorder(self, order_B: Ints) -> None:
         """Row i becomes what row order_B[i] was."""
         self.group_B, self.index_B, self.length_B = self.group_B[order_B], self.index_B[order_B], self.length_B[order_B]
         self.uniforms_BT, self.tokens_BT = self.uniforms_BT[order_B], self.tokens_BT[order_B]
         self.logprobs_BT, self.logprobs_t1_BT = self.logprobs_BT[order_B], self.logprobs_t1_BT[order_B]
+        if self.entropies_BT is not None:
+            self.entropies_BT = self.entropies_BT[order_B]
 
-    def record(self, rows: Ints, tokens: Ints, logprobs: Floats, logprobs_t1: Floats) -> None:
-        """Writes one drawn token for each of `rows`."""
+    def record(self, rows: Ints, drawn: Drawn) -> Ints:
+        """Writes one drawn token for each of `rows`; returns the tokens."""
         at = self.length_B[rows]
-        self.tokens_BT[rows, at], self.logprobs_BT[rows, at], self.logprobs_t1_BT[rows, at] = tokens, logprobs, logprobs_t1
+        tokens = drawn.tokens_N.cpu().numpy()
+        self.tokens_BT[rows, at] = tokens
+        self.logprobs_BT[rows, at], self.logprobs_t1_BT[rows, at] = drawn.logprobs_N.cpu().numpy(), drawn.logprobs_t1_N.cpu().numpy()
+        if self.entropies_BT is not None and drawn.entropies_N is not None:
+            self.entropies_BT[rows, at] = drawn.entropies_N.cpu().numpy()
         self.length_B[rows] += 1
+        return tokens
 
     def drawing(self, row: int, stopped: bool) -> Drawing:
         """What one row drew, copied out."""
@@ -110,6 +122,7 @@ class Columns:
             logprobs=self.logprobs_BT[row, :end].copy(),
             logprobs_t1=self.logprobs_t1_BT[row, :end].copy(),
             stopped=stopped,
+            entropies=None if self.entropies_BT is None else self.entropies_BT[row, :end].copy(),
         )
 
 
@@ -135,7 +148,7 @@ class Loop:
         self.num_rollouts, self.sampling, self.seed, self.device = num_rollouts, sampling, seed, device
         self.stop_ids = np.array(sorted(stop_ids), dtype=np.int64)
         self.on_progress = on_progress
-        self.columns = Columns(sampling.max_tokens)
+        self.columns = Columns(sampling.max_tokens, entropies=sampling.entropies)
         by_length = sorted(range(len(prompts)), key=lambda number: -len(prompts[number]))
         self.waiting = deque(
             Portion(group=group, first=first, count=min(capacity, num_rollouts - first))
@@ -190,8 +203,7 @@ class Loop:
         uniforms_N = torch.from_numpy(columns.uniforms_BT[rows, columns.length_B[rows]]).to(self.device)
         with torch.inference_mode():
             drawn = draw(logits, torch.from_numpy(source).to(self.device), uniforms_N, self.sampling)
-        tokens, logprobs, logprobs_t1 = (numbers.cpu().numpy() for numbers in (drawn.tokens_N, drawn.logprobs_N, drawn.logprobs_t1_N))
-        columns.record(rows, tokens, logprobs, logprobs_t1)
+        tokens = columns.record(rows, drawn)
         self.news[1] += len(rows)
         finished_B = np.zeros(len(columns), dtype=bool)
         finished_B[rows] = np.isin(tokens, self.stop_ids) | (columns.length_B[rows] == self.sampling.max_tokens)

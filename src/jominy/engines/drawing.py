@@ -39,6 +39,8 @@ class Drawn:
     """[N] float64 nats under the full softmax at the sampling temperature; 0 when greedy (temperature 0 is certain)."""
     logprobs_t1_N: torch.Tensor
     """[N] float64 nats under the full softmax at temperature 1."""
+    entropies_N: torch.Tensor | None = None
+    """[N] float64 nats, entropy of the full softmax at the sampling temperature; None unless asked for, 0 when greedy."""
 
 
 def uniforms(seed: int, prompt_id: str, index: int, count: int) -> NDArray[np.float64]:
@@ -60,7 +62,7 @@ def draw(logits_BV: torch.Tensor, source_N: torch.Tensor, uniforms_N: torch.Tens
         logits_BV: [B, V] float32, finite. OVERWRITTEN: a copy would cost as much as the drawing.
         source_N: [N] int64 rows of logits_BV.
         uniforms_N: [N] float64 in [0, 1); ignored when greedy.
-        sampling: temperature and top_p.
+        sampling: temperature, top_p, and whether to keep entropies.
 
     Raises:
         ValueError: the logits are not finite.
@@ -80,13 +82,25 @@ def draw(logits_BV: torch.Tensor, source_N: torch.Tensor, uniforms_N: torch.Tens
     else:
         tokens_N = _search(weights_BV, blocks_BK, source_N, uniforms_N)
     score_N = weights_BV[source_N, tokens_N].double().log()
-    if best_B is not None:
-        return Drawn(tokens_N=tokens_N, logprobs_N=torch.zeros_like(score_N), logprobs_t1_N=score_N - total_B.log()[source_N])
     logprobs_N = score_N - total_B.log()[source_N]
-    if log_total_t1_B is None:
-        return Drawn(tokens_N=tokens_N, logprobs_N=logprobs_N, logprobs_t1_N=logprobs_N)
-    logprobs_t1_N = score_N * sampling.temperature - log_total_t1_B[source_N]
-    return Drawn(tokens_N=tokens_N, logprobs_N=logprobs_N, logprobs_t1_N=logprobs_t1_N)
+    if best_B is not None:
+        certain_N = torch.zeros_like(score_N)
+        return Drawn(
+            tokens_N=tokens_N, logprobs_N=certain_N, logprobs_t1_N=logprobs_N, entropies_N=certain_N if sampling.entropies else None
+        )
+    return Drawn(
+        tokens_N=tokens_N,
+        logprobs_N=logprobs_N,
+        logprobs_t1_N=logprobs_N if log_total_t1_B is None else score_N * sampling.temperature - log_total_t1_B[source_N],
+        entropies_N=_entropies(weights_BV, total_B)[source_N] if sampling.entropies else None,
+    )
+
+
+def _entropies(weights_BV: torch.Tensor, total_B: torch.Tensor) -> torch.Tensor:
+    """[B] nats of the softmax w / W with W = sum w: log W - sum_v w_v log w_v / W, where a word of weight 0 adds nothing."""
+    step = max(1, CHUNK_ELEMENTS // weights_BV.shape[1])
+    sums = [torch.special.entr(part).sum(1, dtype=torch.float64) for part in torch.split(weights_BV, step)]
+    return total_B.log() + torch.cat(sums) / total_B
 
 
 def _exponentiate(logits_BV: torch.Tensor, temperature: float) -> torch.Tensor | None:

@@ -76,9 +76,9 @@ class LocalEngine:
         return f"{where}, {precision}{threads}"
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """The prompt's tokens: its chat template with the assistant's turn opened; without a template the contents one after the other."""
+        """The prompt's tokens: its chat template with the assistant's turn opened; without a template, or raw, the contents in a row."""
         messages = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        if self.tokenizer.chat_template is None:
+        if prompt.raw or self.tokenizer.chat_template is None:
             ids = self.tokenizer("".join(message["content"] for message in messages))["input_ids"]
         else:
             ids = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
@@ -185,6 +185,7 @@ class LocalEngine:
             top_p=sampling.top_p,
             seed=seed,
             pieces=pieces_of(self.tokenizer, drawing.token_ids),
+            entropies=drawing.entropies,
         )
 
 

@@ -313,18 +313,21 @@ class TabularEngine:
         tokens, contexts = token_T[:length], context_T[:length]
         stopped = int(tokens[-1]) == self.tree.stop_token
         greedy = sampling.temperature == 0
+        logps_CV = np.zeros(logits_CV.shape) if greedy else log_softmax(logits_CV / sampling.temperature)
+        entropies_C = np.zeros(len(logits_CV)) if greedy else -(np.exp(logps_CV) * logps_CV).sum(axis=1)
         return Rollout(
             prompt_id=prompt.id,
             index=index,
             text=" ".join(self.words[token] for token in tokens if token != self.tree.stop_token),
             token_ids=tokens,
-            logprobs=np.zeros(length) if greedy else log_softmax(logits_CV / sampling.temperature)[contexts, tokens],
+            logprobs=logps_CV[contexts, tokens],
             logprobs_t1=log_softmax(logits_CV)[contexts, tokens],
             stop="eos" if stopped else "length",
             policy=self.name,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             seed=seed,
+            entropies=entropies_C[contexts] if sampling.entropies else None,
         )
 
 

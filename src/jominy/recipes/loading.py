@@ -41,8 +41,8 @@ RECIPES: dict[str, Callable[[str, int | None], Recipe]] = {
 """Name -> (options, max_tokens) -> recipe; the order of the listings."""
 
 USES = {
-    "one_shot": "one_shot is recipe grpo on a pool of a single prompt (--pool 1)",
-    "spurious_reward": "spurious_reward is recipe grpo with another reward (--reward my_rewards.py:fn)",
+    "one_shot": "one_shot is recipe grpo on a single prompt (--select max_variance:RUN, or --pool 1 for any)",
+    "spurious_reward": "spurious_reward is recipe grpo with another reward (--reward random; jominy rewards lists them)",
     "sft_warm_start": "sft_warm_start is two runs: recipe sft, then recipe grpo from the model that it saved",
 }
 """Names that `diagnose` advises and that are no recipes -> what to do."""

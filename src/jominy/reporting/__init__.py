@@ -2,6 +2,7 @@
 
     diagnosis.json + run.json + rollouts/*.parquet                                       ->  report.html
     run.json + steps.jsonl + evaluations.jsonl + explanation.json (+ diagnosis.json)     ->  report.html, of a training folder
+    conclusion.json                                                                      ->  report.html, of a study
 
 Everything the page says stands in those files; here it is only checked, formatted and drawn. The page opens offline, asks nothing of a
 network, and treats every text of a model, a task or a log as data. Of a training folder with two evaluations `explanation.json` is made
@@ -18,23 +19,24 @@ from typing import Any
 from jominy.explaining import explain_path
 from jominy.reporting.page import page_of, training_page_of
 from jominy.reporting.reading import MAX_ROLLOUTS, read_rows, read_rows_of
+from jominy.reporting.study import CONCLUSION_FILE, study_page_of
 from jominy.reporting.training import TrainingLog, is_training, read_training
 from jominy.steplog import EXPLANATION_FILE
 from jominy.store import RunFolder, read_json, write_bytes
 
-__all__ = ["MAX_ROLLOUTS", "page_of", "report", "training_page_of"]
+__all__ = ["MAX_ROLLOUTS", "page_of", "report", "study_page_of", "training_page_of"]
 
 
 def report(folder: Path) -> Path:
-    """Write `report.html` into a run folder that holds a diagnosis or a training run, and return its path.
+    """Write `report.html` into a folder that holds a diagnosis, a training run or a study, and return its path.
 
     The rollouts to read are at most `MAX_ROLLOUTS`, spread evenly over the prompts; the page says how many of how many. A folder without
     rollouts (the diagnosis of somebody else's file) gives a page without them. A training folder may be of a run that was killed at any
     moment: the page shows what there is and says what is missing.
 
     Args:
-        folder: a run folder with `diagnosis.json`, or one of `train`; `run.json`, `prompts.parquet` and `rollouts/` are used where they
-            exist.
+        folder: a run folder with `diagnosis.json`, one of `train`, or one of `study`; `run.json`, `prompts.parquet` and `rollouts/` are
+            used where they exist.
 
     Raises:
         ValueError: there is no diagnosis, or a file is broken or of a newer jominy; names the file, the field and what to do.
@@ -43,9 +45,19 @@ def report(folder: Path) -> Path:
     """
     store = RunFolder(Path(folder))
     run = store.read_run() if store.exists() else None
-    page = _training_page(store, run) if run is not None and is_training(run) else _diagnosis_page(store, run)
+    if (store.path / CONCLUSION_FILE).is_file():
+        page = _study_page(store)
+    else:
+        page = _training_page(store, run) if run is not None and is_training(run) else _diagnosis_page(store, run)
     write_bytes(store.report_file, page.encode("utf-8", "replace"))
     return store.report_file
+
+
+def _study_page(store: RunFolder) -> str:
+    try:
+        return study_page_of(read_json(store.path / CONCLUSION_FILE))
+    except ValueError as error:
+        raise ValueError(f"{store.path}: {error}. Run `jominy study` into it again to make it anew") from error
 
 
 def _diagnosis_page(store: RunFolder, run: Mapping[str, Any] | None) -> str:

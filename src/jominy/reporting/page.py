@@ -37,6 +37,7 @@ PLOTS = ("pass@k", "live share", "pass rate", "probability", "silhouette")
 """Plots that a full diagnosis has, in the order of the page; further ones follow."""
 PLOT_TITLES = {
     "pass@k": "pass@k: what repeated sampling reaches",
+    "evaluation pass@k": "pass@k on the evaluation task",
     "live share": "Live share: groups with right and wrong answers",
     "pass rate": "Pass rates of the prompts",
     "probability": "Probability of right and wrong answers",
@@ -100,27 +101,38 @@ def _render(diagnosis: Record | None, training: Record | None, rows: Sequence[Ro
     plots = [] if diagnosis is None else _plots_of(diagnosis)
     drawn = [*plots, *(() if training is None else (*training["changes"], *training["plots"]))]
     data = {"figures": {plot["id"]: plot["figure"] for plot in drawn if plot["figure"]}, **_reading_of(diagnosis, training, rows)}
+    values = {
+        "diagnosis": diagnosis,
+        "training": training,
+        "title": _title_of(diagnosis, training),
+        "facts": [] if diagnosis is None else _facts_of(diagnosis, run),
+        "plots": plots,
+        "num_read": len(rows),
+        "num_stored": num_stored,
+        "evaluation": {} if diagnosis is None else {measure["name"]: measure for measure in diagnosis.get("evaluation", ())},
+        "policies": list(dict.fromkeys(row["policy"] for row in rows if row.get("policy"))),
+        "run_facts": flat({**(run or {}), **({} if diagnosis is None else {"diagnosis": diagnosis["source"]})}),
+    }
+    return fill("page.html.jinja", values, data)
+
+
+def fill(template: str, values: Record, data: Record) -> str:
+    """A template of this package as a whole page: with its style, its script and Plotly inside, and the policy that lets nothing else run.
+
+    Args:
+        template: file name.
+        values: what it prints, among them `title`.
+        data: what its script draws and lists: `figures`, `prompts`, `rollouts`.
+    """
     style, script, plotly = _asset("page.css"), _asset("page.js"), get_plotlyjs()
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            diagnosis=diagnosis,
-            training=training,
-            title=_title_of(diagnosis, training),
-            facts=[] if diagnosis is None else _facts_of(diagnosis, run),
-            plots=plots,
-            num_read=len(rows),
-            num_stored=num_stored,
-            policies=list(dict.fromkeys(row["policy"] for row in rows if row.get("policy"))),
-            run_facts=flat({**(run or {}), **({} if diagnosis is None else {"diagnosis": diagnosis["source"]})}),
-            policy=_policy_of([script, plotly]),
-            style=Markup(style),
-            script=Markup(script),
-            plotly=Markup(plotly),
-            data=Markup(_embed(data)),
-        )
-    )
+    shell = {
+        "policy": _policy_of([script, plotly]),
+        "style": Markup(style),
+        "script": Markup(script),
+        "plotly": Markup(plotly),
+        "data": Markup(_embed(data)),
+    }
+    return _environment().get_template(template).render({**values, **shell})
 
 
 def _title_of(diagnosis: Record | None, training: Record | None) -> str:
@@ -244,6 +256,7 @@ def _facts_of(diagnosis: Record, run: Record | None) -> list[tuple[str, str]]:
     facts = {
         "model": source.get("model"),
         "task": source.get("task"),
+        "evaluation task": source.get("evaluation_task"),
         "reward": source.get("reward"),
         "prompts": number(diagnosis["num_prompts"]),
         "rollouts": number(diagnosis["num_rollouts"]) + (f", {number(unscored)} unscored" if unscored else ", all scored"),

@@ -23,11 +23,10 @@ from typing import Any
 import math_verify
 
 from jominy.records import Prompt, Reward
-from jominy.rewards.extraction import last_box, last_line, last_tagged
+from jominy.rewards.extraction import PHRASE, last_box, last_line, last_tagged
 
 LONGEST_ANSWER = 2000
 MARK = re.compile(r"####[ \t]*([^\n]+)")
-PHRASE = re.compile(r"answer(?: is|:| =)[: \t]*([^\n]+)", re.IGNORECASE)
 SENTENCE_END = re.compile(r"\.\s")
 WORDS = re.compile(r"[^\W\d_]{3,}(?:[ -][^\W\d_]+)*")
 SPACING = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\[,;:! ]|\\displaystyle|\\?\$|~|\s+")

@@ -134,3 +134,26 @@ def grade(prompt: Prompt, text: str) -> Reward:
         )
     parts = {constraint["type"]: float(follows(constraint, text)) for constraint in constraints}
     return Reward(value=min(parts.values()), parts=parts)
+
+
+def grade_loosely(prompt: Prompt, text: str) -> Reward:
+    """`grade` of the best of eight variants: without its first line, its last line, both, each also without asterisks.
+
+    As IFEval's loose judgement (2311.07911): an opening or closing phrase and markdown do not count against a response.
+
+    Raises:
+        ValueError: as `grade`.
+    """
+    return max((grade(prompt, variant) for variant in loose_variants(text)), key=lambda reward: reward.value or 0.0)
+
+
+def loose_variants(text: str) -> list[str]:
+    """The text itself first, then what is left of it.
+
+    >>> loose_variants("Sure!\\n*Yes*")
+    ['Sure!\\n*Yes*', '*Yes*', 'Sure!', '', 'Sure!\\nYes', 'Yes', 'Sure!', '']
+    """
+    lines = text.split("\n")
+    cuts = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
+    plain = [text, *cuts]
+    return [*plain, *(variant.replace("*", "") for variant in plain)]

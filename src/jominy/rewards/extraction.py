@@ -9,6 +9,7 @@ import re
 
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+PHRASE = re.compile(r"answer(?: is|:| =)[: \t]*([^\n]+)", re.IGNORECASE)
 TAG = re.compile(r"<(/?)answer>", re.IGNORECASE)
 
 
@@ -42,6 +43,16 @@ def last_tagged(text: str) -> str | None:
         elif start is not None:
             found, start = text[start : tag.start()].strip(), None
     return found
+
+
+def last_phrase(text: str) -> str | None:
+    """What follows the last "answer is" or "answer:" on its line, without a final full stop; None where nothing does.
+
+    >>> last_phrase("The answer is yes.\\nSo the answer is: no.")
+    'no'
+    """
+    found = PHRASE.findall(text)
+    return (found[-1].strip().rstrip(".").strip() or None) if found else None
 
 
 def last_line(text: str) -> str | None:

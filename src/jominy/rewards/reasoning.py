@@ -18,7 +18,7 @@ from typing import Any
 import reasoning_gym
 
 from jominy.records import Prompt, Reward
-from jominy.rewards.extraction import last_line, last_tagged
+from jominy.rewards.extraction import last_box, last_line, last_phrase, last_tagged
 
 LONGEST_ANSWER = 10_000
 Settings = tuple[tuple[str, str], ...]
@@ -31,7 +31,16 @@ def grade(prompt: Prompt, text: str) -> Reward:
 
     0 where there is no answer, or one that the verifier cannot read, or one of more than 10,000 characters, which is not shown to it.
     """
-    answer = extract_answer(text)
+    return _graded(prompt, extract_answer(text))
+
+
+def grade_leniently(prompt: Prompt, text: str) -> Reward:
+    """The same of what stands in the last answer tags, else in the last box, else behind the last `answer is`, else in the last line."""
+    finders = (last_tagged, last_box, last_phrase, last_line)
+    return _graded(prompt, next((answer for answer in (find(text) for find in finders) if answer is not None), None))
+
+
+def _graded(prompt: Prompt, answer: str | None) -> Reward:
     if answer is None or len(answer) > LONGEST_ANSWER:
         return Reward(value=0.0)
     info = prompt.info

@@ -11,8 +11,8 @@ import random
 import re
 
 from jominy.records import Message, Prompt, Reward, Task
+from jominy.rewards.options import read_options
 from jominy.tasks.identity import identify
-from jominy.tasks.options import read_options
 
 NUMBER = re.compile(r"(?<![0-9])[-\u2212]?[0-9][0-9,]*(?:\.[0-9]+)?")
 INSTRUCTION = "Give the answer as an integer at the end."
@@ -54,6 +54,8 @@ def make(options: str) -> Task:
         summary=f"{terms} numbers of {digits} digit{'s' * (digits > 1)}, {' '.join(operators)}",
         prompts=prompts,
         reward=grade,
+        format=ends_with_integer,
+        lenient=grade_leniently,
     )
 
 
@@ -61,6 +63,35 @@ def grade(prompt: Prompt, text: str) -> Reward:
     """1 when the last number in the text is the target, else 0; `answer` is that number."""
     answer = last_number(text)
     return Reward(value=float(answer is not None and answer == prompt.target), answer=answer)
+
+
+def grade_leniently(prompt: Prompt, text: str) -> Reward:
+    """The same with the first number after the last `answer` as the answer, else the first one after the last `=`, else the last number.
+
+    One number is read, so a list of guesses earns nothing more.
+
+    >>> [grade_leniently(make("").prompts(1, 0)[0], text).answer for text in ("The answer is 7, for 3 + 4 = 7.", "2 + 3 = 5, not 6", "5")]
+    ['7', '5', '5']
+    """
+    lowered = text.lower()
+    for mark in ("answer", "="):
+        behind = lowered.rpartition(mark)[2] if mark in lowered else ""
+        first = NUMBER.search(behind)
+        if first is not None:
+            answer = last_number(first.group())
+            return Reward(value=float(answer == prompt.target), answer=answer)
+    return grade(prompt, text)
+
+
+def ends_with_integer(prompt: Prompt, text: str) -> bool:
+    """Whether the text ends as the prompt asks: with an integer, one full stop behind it allowed.
+
+    >>> [ends_with_integer(make("").prompts(1, 0)[0], text) for text in ("2 + 3 = 5", "It is -1,234.", "5 apples", "2.5", "")]
+    [True, True, False, False, False]
+    """
+    said = text.rstrip().removesuffix(".")
+    numbers = list(NUMBER.finditer(said))
+    return bool(numbers) and numbers[-1].end() == len(said) and "." not in str(last_number(said))
 
 
 def last_number(text: str) -> str | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jominy.records import Message, Prompt, Task
-from jominy.rewards.constraints import grade
+from jominy.rewards.constraints import grade, grade_loosely
 from jominy.tasks.base_requests import BASE_REQUESTS
 from jominy.tasks.constraint_answers import gold_text, wrong_text
 from jominy.tasks.identity import identify
@@ -210,6 +210,7 @@ def make(options: str = "") -> Task:
         summary=f"instruction following, {len(types)} constraint types, up to {max_constraints} a prompt, by seed without end",
         prompts=lambda num_prompts, seed: _draw_prompts(name, types, max_constraints, num_prompts, seed),
         reward=grade,
+        lenient=grade_loosely,
     )
 
 

@@ -68,7 +68,14 @@ def make(path: str | Path, *, target_column: str | None = None, reward: RewardFu
     def sample(num_prompts: int, seed: int) -> list[Prompt]:
         return random.Random(seed).sample(distinct, min(num_prompts, len(distinct)))
 
-    return Task(name=str(path), summary=f"{len(distinct)} prompts from {path.name}", prompts=sample, reward=grade)
+    return Task(
+        name=str(path),
+        summary=f"{len(distinct)} prompts from {path.name}",
+        prompts=sample,
+        reward=grade,
+        format=has_closed_box if reward is None else None,
+        lenient=grade if reward is None else None,
+    )
 
 
 def default_reward() -> RewardFunction:
@@ -165,6 +172,11 @@ def reference_answer(text: str) -> str:
 def boxed(answer: str) -> str:
     """A response that consists of one answer, in the form that prompts ask for."""
     return f"The final answer is $\\boxed{{{answer}}}$."
+
+
+def has_closed_box(prompt: Prompt, text: str) -> bool:
+    r"""Whether the text has a \boxed{} that is closed, the last one that it opens."""
+    return last_box(text) is not None
 
 
 def different(answer: str) -> str:

@@ -61,6 +61,7 @@ def _make(benchmark: Benchmark, options: str) -> Task:
         summary=f"{len(prompts)} prompts with verifiable instructions, {mode}, all of them followed",
         prompts=functools.partial(_draw, prompts),
         reward=InstructionReward(benchmark, loose=mode == "loose"),
+        lenient=InstructionReward(benchmark, loose=True),
         paper=PAPERS[benchmark],
     )
 

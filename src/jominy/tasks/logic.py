@@ -17,9 +17,10 @@ from types import ModuleType
 from typing import Any
 
 from jominy.records import Message, Prompt, Task
+from jominy.rewards.extraction import last_tagged
+from jominy.rewards.options import did_you_mean, read_options
 from jominy.tasks.file import as_text
 from jominy.tasks.identity import identify
-from jominy.tasks.options import did_you_mean, read_options
 
 INSTRUCTION = "Put the final answer, and nothing else, between <answer> and </answer>."
 EXAMPLE_KEYS = ("possible_answer", "example_answer", "example_correct_answer")
@@ -56,7 +57,19 @@ def make(options: str) -> Task:
             made.setdefault(prompt.id, prompt)
         return list(made.values())
 
-    return Task(name=f"logic:{options}", summary=f"reasoning-gym's {name}", prompts=prompts, reward=reasoning.grade)
+    return Task(
+        name=f"logic:{options}",
+        summary=f"reasoning-gym's {name}",
+        prompts=prompts,
+        reward=reasoning.grade,
+        format=has_closed_answer,
+        lenient=reasoning.grade_leniently,
+    )
+
+
+def has_closed_answer(prompt: Prompt, text: str) -> bool:
+    """Whether the text has the answer tags that the prompt asks for, closed."""
+    return last_tagged(text) is not None
 
 
 def _prompt(reasoning: ModuleType, task: str, name: str, settings: Mapping[str, str], seed: int, size: int, index: int) -> Prompt:

@@ -20,7 +20,7 @@ from typing import Any
 
 from jominy.records import Message, Paper, Prompt, Task
 from jominy.rewards.extraction import last_box
-from jominy.tasks.file import as_text, boxed, default_reward, different, read_rows, reference_answer
+from jominy.tasks.file import as_text, boxed, default_reward, different, has_closed_box, read_rows, reference_answer
 from jominy.tasks.identity import identify
 
 INSTRUCTION = "Reason step by step, and put the final answer in \\boxed{}."
@@ -78,6 +78,8 @@ def make(options: str) -> Task:
         summary=f"{len(distinct)} problems of {', '.join(names)}",
         prompts=prompts,
         reward=reward,
+        format=has_closed_box,
+        lenient=reward,
         paper=Paper(arxiv="2601.06911", title="Distributional clarity", where="the six benchmarks"),
     )
 

@@ -1,7 +1,7 @@
-"""The options of a task, as they stand behind its name: `digits=3,operators=+-` becomes a table of texts.
+"""The options of a task or a reward, as they stand behind its name: `digits=3,operators=+-` becomes a table of texts.
 
 A comma starts a new option only where `name=` follows, so `operators=(1,2)` is one value.
-Left out on purpose: types. Each task reads its own values, because only it can say what is wrong with them.
+Left out on purpose: types. Each task or reward reads its own values, because only it can say what is wrong with them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,126 @@
+"""What a study is made of: cells (a model on a task), arms (a way of training), and how much of each scale is run.
+
+Every arm runs in every cell with the same seeds, steps and batches, so that arms are compared on the same held-out prompts and first draws.
+Left out: what the numbers mean (`gains` and each study's claims).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from jominy.lab.spec import LabSpec
+
+Family = Literal["true", "spurious", "one_shot", "sign"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A model on a task.
+
+    Example: Cell(name="smollm2, title", group="smollm2", model="smollm2", task="constraints:title,count=1")
+    """
+
+    name: str
+    """What tables call it."""
+    group: str
+    """Cells of a group share their settings."""
+    model: str
+    """What tables call the model; without `lab`, also what is loaded."""
+    task: str
+    """As `--task` takes it."""
+    lab: LabSpec | None = None
+    """The model is made to this order."""
+    has_answers: bool = True
+    """Whether the task extracts an answer, which can be voted on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A way of training.
+
+    Example: Arm(name="random", title="random reward", family="spurious", recipe="grpo", reward="random")
+    """
+
+    name: str
+    """Of results and tables."""
+    title: str
+    """As a person would say it."""
+    family: Family
+    """Which claim it belongs to."""
+    recipe: str
+    """As `--recipe` takes it."""
+    reward: str
+    """As `--reward` takes it."""
+    rank: int | None = None
+    """Train on one prompt: the one of this rank by p (1 - p) in the cell's base rollouts; None trains on all."""
+    needs_answers: bool = False
+    """Whether responses must have an answer that is extracted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How much is run in the cells of a group.
+
+    Example: Settings(seeds=5, steps=30, prompts=16, rollouts=8, max_tokens=24, learning_rate=1e-4)
+    """
+
+    seeds: int
+    """Runs of each arm in each cell, seeds 0, 1, ..."""
+    steps: int
+    """Steps of each run."""
+    prompts: int
+    """Prompts a step."""
+    rollouts: int
+    """Responses a prompt."""
+    max_tokens: int
+    """Longest response."""
+    learning_rate: float
+    """AdamW's."""
+    minibatches: int = 2
+    """Optimiser updates a step, as in the paper: only behind the first can a clip act."""
+    eval_prompts: int = 64
+    """Held-out prompts, before and after."""
+    eval_rollouts: int = 16
+    """Responses a held-out prompt."""
+    base_prompts: int = 64
+    """Prompts on which the base model is measured."""
+    base_rollouts: int = 32
+    """Responses each."""
+    workers: int = 1
+    """Processes side by side."""
+    threads: int = 2
+    """Threads of each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """A study at a scale.
+
+    Example: alignment.design("smoke").arms[0].name
+    """
+
+    study: str
+    """Name of the study."""
+    scale: str
+    """smoke or full."""
+    cells: tuple[Cell, ...]
+    """In the order of the tables."""
+    arms: tuple[Arm, ...]
+    """In the order of the tables."""
+    settings: Mapping[str, Settings]
+    """By group of cells; groups are run in this order."""
+
+    def cell(self, name: str) -> Cell:
+        """By name."""
+        return next(cell for cell in self.cells if cell.name == name)
+
+    def arm(self, name: str) -> Arm:
+        """By name."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+    def not_defined(self) -> list[tuple[Cell, Arm, str]]:
+        """Pairs that cannot be run, and why."""
+        why = "the task extracts no answer that could be voted on"
+        return [(cell, arm, why) for cell in self.cells for arm in self.arms if arm.needs_answers and not cell.has_answers]

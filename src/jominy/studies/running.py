@@ -1,0 +1,232 @@
+"""study(): a paper's claim in miniature: every arm in every cell, seed after seed, into results.json, a README, figures and a page.
+
+Whatever is in results.json is not run again, so a study that is killed goes on, also in another folder that holds a copy of the file.
+Seeds are the outermost loop: a study that is stopped early has some seeds of everything, not everything of some cells. Jobs run in
+processes of their own (`worker`), several side by side where models are small; a run's bits do not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+from jominy.progress import job_bar
+from jominy.rewards.loading import load_object
+from jominy.sampling import environment
+from jominy.store import RunFolder
+from jominy.studies.design import Design, Settings
+from jominy.studies.results import read_results, write_results
+
+STUDIES = {"alignment": "jominy.studies.alignment:design"}
+"""Name -> path of a function from the scale to the design."""
+SCALES = ("smoke", "full")
+
+Job = dict[str, Any]
+
+
+class StudyFailed(ValueError):
+    """A job ended in an error; what was finished is kept."""
+
+
+def load_design(study: str, scale: str) -> Design:
+    """A design of the table.
+
+    Raises:
+        ValueError: no such study or scale.
+    """
+    if study not in STUDIES:
+        raise ValueError(f"no study {study!r}; there are {', '.join(STUDIES)}")
+    if scale not in SCALES:
+        raise ValueError(f"no scale {scale!r}; there are {', '.join(SCALES)}")
+    design: Design = load_object(STUDIES[study])(scale)
+    return design
+
+
+def study(
+    name: str, out: Path, *, scale: str = "smoke", seeds: int | None = None, minutes: float | None = None, quiet: bool = False
+) -> Path:
+    """Run what is missing of a study, and write what it says.
+
+    Args:
+        name: of `STUDIES`.
+        out: the folder; a results.json in it is gone on with.
+        scale: `smoke` (seconds: the machinery) or `full` (hours: the evidence).
+        seeds: run only the first so many seeds now.
+        minutes: begin no further job after so many.
+        quiet: no progress.
+
+    Raises:
+        ValueError: an unknown name, or a folder that holds another study.
+        StudyFailed: a job failed.
+        KeyboardInterrupt: passed on; what was finished is kept and written.
+    """
+    design = load_design(name, scale)
+    results = read_results(out, design)
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    results |= {"environment": environment()}
+    with RunFolder(out).lock():
+        write_results(out, results)
+        try:
+            for group, settings in design.settings.items():
+                limited = settings if seeds is None else replace(settings, seeds=min(seeds, settings.seeds))
+                for blocks in (_bases(design, group, results, out), _runs(design, group, limited, results)):
+                    _work_off(design, group, settings, blocks, results, out, deadline, quiet=quiet)
+        finally:
+            from jominy.studies.writing import write_study
+
+            write_study(out, results)
+    return out
+
+
+def _bases(design: Design, group: str, results: dict[str, Any], out: Path) -> list[list[Job]]:
+    """Base models to measure: those that no result knows, and those whose rollouts a run needs and the folder lacks."""
+    known = {cell["name"] for cell in results["cells"] if cell["base"] is not None}
+    wanted = [cell for cell in design.cells if cell.group == group]
+    there = {cell.name for cell in wanted if (out / "base" / cell.name.replace(", ", "-").replace(" ", "_") / "run.json").is_file()}
+    return [[{"kind": "base", "cell": cell.name}] for cell in wanted if cell.name not in known & there]
+
+
+def _runs(design: Design, group: str, settings: Settings, results: dict[str, Any]) -> list[list[Job]]:
+    """Runs that are missing: a block holds the arms of a cell with one seed, which share their first draws."""
+    done = {(run["cell"], run["arm"], run["seed"]) for run in results["runs"]}
+    undefined = {(cell.name, arm.name) for cell, arm, _ in design.not_defined()}
+    blocks = []
+    for seed in range(settings.seeds):
+        for cell in design.cells:
+            arms = [arm.name for arm in design.arms if (cell.name, arm.name) not in undefined]
+            block = [{"kind": "run", "cell": cell.name, "arm": arm, "seed": seed} for arm in arms if (cell.name, arm, seed) not in done]
+            blocks += [block] if block and cell.group == group else []
+    return blocks
+
+
+def _work_off(
+    design: Design,
+    group: str,
+    settings: Settings,
+    blocks: list[list[Job]],
+    results: dict[str, Any],
+    out: Path,
+    deadline: float | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Hands blocks to processes and takes in what comes back."""
+    if not blocks:
+        return
+    queue: Queue[list[Job]] = Queue()
+    for block in blocks:
+        queue.put(block)
+    answers: Queue[Job | None] = Queue()
+    number = min(settings.workers, len(blocks))
+    workers = [_Worker(design, out, settings.threads, queue, answers, deadline) for _ in range(number)]
+    try:
+        with job_bar(f"{design.study}, {group}", sum(map(len, blocks)), quiet=quiet) as advance:
+            for answer in _until_all_end(answers, number):
+                if "failed" in answer:
+                    raise StudyFailed(f"{_said(answer)} failed: {answer['failed']}\n{answer['traceback']}")
+                _take_in(answer, results)
+                write_results(out, results)
+                advance(_said(answer))
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def _until_all_end(answers: Queue[Job | None], number: int) -> Iterator[Job]:
+    """Answers until each worker has said that it has nothing left; wakes up now and then, so that Ctrl-C is heard."""
+    while number:
+        try:
+            answer = answers.get(timeout=1.0)
+        except Empty:
+            continue
+        if answer is None:
+            number -= 1
+        else:
+            yield answer
+
+
+def _take_in(answer: Job, results: dict[str, Any]) -> None:
+    """Puts an answer where it belongs."""
+    if answer["kind"] == "run":
+        results["runs"].append({name: value for name, value in answer.items() if name != "kind"})
+        return
+    for cell in results["cells"]:
+        if cell["name"] == answer["cell"]:
+            cell["base"] = answer["base"]
+
+
+def _said(answer: Job) -> str:
+    """A job in a few words."""
+    if answer["kind"] == "base":
+        return f"{answer['cell']}: base"
+    return f"{answer['cell']}: {answer['arm']}, seed {answer['seed']}"
+
+
+class _Worker:
+    """A process and the thread that talks to it."""
+
+    def __init__(
+        self, design: Design, out: Path, threads: int, queue: Queue[list[Job]], answers: Queue[Job | None], deadline: float | None
+    ) -> None:
+        command = "from jominy.studies.worker import main; main()"
+        words = [sys.executable, "-W", "ignore", "-c", command, design.study, design.scale, str(out), str(threads)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.queue, self.answers, self.deadline = queue, answers, deadline
+        self.thread = threading.Thread(target=self._talk, daemon=True)
+        self.thread.start()
+
+    def _talk(self) -> None:
+        """Block after block, until there are none or the process is gone."""
+        try:
+            while self._more():
+                for job in self.queue.get_nowait():
+                    if self._late():
+                        break
+                    self.answers.put(self._ask(job))
+        except (Empty, BrokenPipeError, ValueError):
+            # another worker took the last block, or `end` closed the pipes
+            pass
+        finally:
+            self.answers.put(None)
+
+    def _ask(self, job: Job) -> Job:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            code = self.process.wait()
+            return {
+                **job,
+                "failed": f"the process ended ({code})",
+                "traceback": "a negative code is the signal that killed it; 9 is often memory",
+            }
+        answer: Job = json.loads(line)
+        return answer
+
+    def _more(self) -> bool:
+        return not self.queue.empty() and not self._late()
+
+    def _late(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def end(self) -> None:
+        """Ends the process, which has nothing that is worth keeping."""
+        self.process.kill()
+        self.process.wait()
+        self.thread.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                continue

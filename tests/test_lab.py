@@ -238,3 +238,26 @@ def test_half_able_at_one_digit_sums():
     assert account["name"] == folder.name
     assert account["ability"]["low"] < account["ability"]["pass_at_1"] < account["ability"]["high"]
     assert account["ability"]["num_seen"] == 300  # there are no other one-digit problems, and it says so
+
+
+def test_answer_formats_hold_their_shares() -> None:
+    spec = LabSpec(tasks=("arithmetic:digits=2",), demonstrations=100, wrong_share=0.1, answers=("{gold}", "It is {target}."))
+    made, _ = demonstrate(spec, [load_task("arithmetic:digits=2")])
+    right = [one for one in made if one.kind == "right"]
+    in_words = [one for one in right if one.answer == f"It is {one.prompt.target}."]
+    assert len(right) == 90
+    assert len(in_words) == 45
+    assert all(one.answer == one.prompt.gold_answer for one in right if one not in in_words)
+
+
+def test_answer_formats_that_cannot_be() -> None:
+    for answers in ((), ("no field",), ("{answer}",), ("{}",)):
+        with pytest.raises(ValueError, match="an answer format is a text with"):
+            LabSpec(tasks=("arithmetic",), answers=answers).check()
+    with pytest.raises(ValueError, match="has no target to write"):
+        demonstrate(LabSpec(tasks=("silent",), demonstrations=4, answers=("{target}",)), [silent_task(gold_answer="yes")])
+
+
+def test_another_answer_format_is_another_model() -> None:
+    tasks = [load_task("arithmetic")]
+    assert name_of(LabSpec(tasks=("arithmetic",)), tasks) != name_of(LabSpec(tasks=("arithmetic",), answers=("{target}",)), tasks)

@@ -1,7 +1,7 @@
 """What a lab model is shown: prompts of its tasks, each with an answer, in known shares of three kinds.
 
-    right   the task's gold answer, in the format that the prompt asks for
-    cut     the gold answer broken off in the middle
+    right   the task's gold answer, in the format that the prompt asks for or in those of `LabSpec.answers`
+    cut     such an answer broken off in the middle
     wrong   the task's known-wrong answer
 
 Shares hold exactly over all demonstrations. A task with fewer prompts than its part shows them several times, and then one prompt is
@@ -72,7 +72,8 @@ def demonstrate(spec: LabSpec, tasks: Sequence[Task]) -> tuple[list[Demonstratio
     num_cut = min(num_cut, len(prompts) - num_wrong)
     shares: tuple[tuple[Kind, int], ...] = (("wrong", num_wrong), ("cut", num_cut), ("right", len(prompts) - num_wrong - num_cut))
     kinds = [kind for kind, count in shares for _ in range(count)]
-    return [_demonstration(prompt, kind) for prompt, kind in zip(prompts, kinds, strict=True)], num_left_out
+    formats = itertools.cycle(spec.answers)
+    return [_demonstration(prompt, kind, next(formats)) for prompt, kind in zip(prompts, kinds, strict=True)], num_left_out
 
 
 def shared_phrases(tasks_prompts: Sequence[Sequence[Prompt]]) -> list[str]:
@@ -98,9 +99,11 @@ def _common_opening(texts: Sequence[str]) -> str:
     return first[:length]
 
 
-def _demonstration(prompt: Prompt, kind: Kind) -> Demonstration:
-    """The prompt with its answer of this kind."""
-    gold = prompt.gold_answer or ""
+def _demonstration(prompt: Prompt, kind: Kind, answer: str) -> Demonstration:
+    """The prompt with its answer of this kind, right ones in the format `answer`."""
+    if "{target}" in answer and prompt.target is None:
+        raise ValueError(f"prompt {prompt.id} of task {prompt.task} has no target to write into the answer format {answer!r}; use {{gold}}")
+    gold = answer.replace("{gold}", prompt.gold_answer or "").replace("{target}", prompt.target or "")
     if kind != "wrong":
         return Demonstration(prompt=prompt, answer=gold if kind == "right" else gold[: len(gold) // 2], kind=kind)
     if not prompt.wrong_answer:

@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jominy.records import Task
 
+FIELD = re.compile(r"\{\w*\}")
 VERSION = 1
 """Goes up whenever the same spec would give other weights or another folder."""
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt_neox")
 HEAD_WIDTH = 32
+GOLD = "{gold}"
+"""The answer format that the task asks for."""
 NAMED_PROMPTS = 256
 """Prompts of each task that enter the name."""
 TRAINING_SEED, CHECK_SEED, FINAL_SEED = 1_000_003, 2_000_003, 3_000_017
@@ -48,6 +52,8 @@ class LabSpec:
     cut_share: float = 0.0
     """Share of demonstrations whose right answer breaks off in the middle and so never reaches the format asked for, in [0, 1); they come
     in a few further steps at the end, and lower the pass rate by about this share."""
+    answers: tuple[str, ...] = (GOLD,)
+    """Answer formats in equal shares, of right and cut demonstrations: `{gold}` is the task's gold answer, `{target}` its target."""
     architecture: str = "llama"
     """llama, qwen2, qwen3 or gpt_neox."""
     width: int = 192
@@ -72,6 +78,11 @@ class LabSpec:
             raise ValueError(f"context must be at least 8 tokens, got {self.context}")
         if min(self.wrong_share, self.cut_share) < 0 or self.wrong_share + self.cut_share > 1:
             raise ValueError(f"wrong_share {self.wrong_share} and cut_share {self.cut_share} must be shares that add up to at most 1")
+        unknown = [answer for answer in self.answers if set(FIELD.findall(answer)) - {"{gold}", "{target}"} or not FIELD.search(answer)]
+        if unknown or not self.answers:
+            raise ValueError(
+                f"an answer format is a text with {{gold}} or {{target}} in it, e.g. 'The answer is {{target}}.'; got {unknown}"
+            )
         if self.cut_share == 1:
             raise ValueError("cut_share must be below 1, for the model learns the task from whole answers")
         if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
@@ -94,5 +105,9 @@ def name_of(spec: LabSpec, tasks: Sequence[Task]) -> str:
     ]
     words = [word for task in spec.tasks for word in (task, *task.replace(",", ":").split(":"))]
     files = [hashlib.sha256(Path(word).read_bytes()).hexdigest() for word in dict.fromkeys(words) if Path(word).is_file()]
-    content = json.dumps([VERSION, asdict(spec), prompts, files], sort_keys=True)
+    fields = asdict(spec)
+    if spec.answers == (GOLD,):
+        # models that were made before there was a choice keep their name
+        del fields["answers"]
+    content = json.dumps([VERSION, fields, prompts, files], sort_keys=True)
     return f"lab-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

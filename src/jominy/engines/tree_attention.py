@@ -23,7 +23,7 @@ import torch
 
 from jominy.engines.linears import product as matmul
 
-LONG = 200
+LONG = 256
 """Prompts of at least this mean length are worth it."""
 STRETCH = 192
 """Tokens of a prompt that ask at a time, so that few of the scores lie behind them."""

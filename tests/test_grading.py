@@ -210,7 +210,10 @@ def test_two_steps_of_training_under_a_proxy_keep_the_truth(world, tmp_path, rew
         here = rows[32 * step : 32 * (step + 1)]
         assert line["gold"] == pytest.approx(np.mean([row["gold"] for row in here]))
         assert line["reward"] == pytest.approx(np.mean([row["reward"] for row in here]))
-        assert line["reward_accuracy"] == pytest.approx(np.mean([(row["reward"] >= 1) == (row["gold"] >= 1) for row in here]))
+        if reward.startswith("entropy"):
+            assert line["reward_accuracy"] is None
+        else:
+            assert line["reward_accuracy"] == pytest.approx(np.mean([(row["reward"] >= 1) == (row["gold"] >= 1) for row in here]))
         means = {"random_format": {"format"}, "entropy:form=token": set()}.get(reward)
         assert set(line["reward_parts"]) == (means if means is not None else {"label_right", "majority_share", "ground_truth_share"})
         if "trained" in reward:
@@ -270,10 +273,12 @@ def graded(value: float | None, gold: float | None = None, **parts: float) -> Ro
 
 def test_reward_accuracy_counts_agreement_about_success():
     # agree, agree, paid though wrong, not paid though right; unscored on either side is left out
-    rollouts = [graded(1.0, 1.0), graded(0.4, 0.0), graded(1.0, 0.0), graded(-2.0, 1.0), graded(None, 1.0), graded(1.0, None)]
+    rollouts = [graded(1.0, 1.0), graded(0.4, 0.0), graded(1.0, 0.0), graded(0.0, 1.0), graded(None, 1.0), graded(1.0, None)]
     assert reward_accuracy(rollouts, 1.0) == 0.5
     assert reward_accuracy(rollouts, 0.4) == 0.25
     assert reward_accuracy([graded(1.0), graded(0.0)], 1.0) is None
+    # a mean log-probability is no judgement of right and wrong
+    assert reward_accuracy([replace(rollout, reward=Reward(value=-0.3)) for rollout in rollouts], 1.0) is None
 
 
 def test_reward_parts_are_means_over_those_that_have_them():

@@ -171,3 +171,10 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     assert texts(REMEMBERED + 1) == drawn[-1]
     # forgotten, and drawn again
     assert texts(0) == drawn[0]
+
+
+def test_a_process_that_dies_is_said_and_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the processes end at once: they cannot import what they run
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(ValueError, match="base failed: the process ended"):
+        study("alignment", tmp_path, scale="smoke", quiet=True)

@@ -56,12 +56,16 @@ def drawn(batch: Sequence[Sequence[Rollout]], success: float) -> dict[str, Any]:
 
 
 def reward_accuracy(rollouts: Sequence[Rollout], success: float) -> float | None:
-    """Share on which the reward that pays and the truth agree about success; None without gold."""
+    """Share on which the reward that pays and the truth agree about success; None without gold, or where rewards leave [0, 1]: a mean
+    log-probability says nothing about right and wrong.
+    """
     known = [
         (rollout.reward.value, rollout.gold)
         for rollout in rollouts
         if rollout.reward is not None and rollout.reward.value is not None and rollout.gold is not None
     ]
+    if any(not 0 <= value <= 1 for value, _ in known):
+        return None
     return _mean([(value >= success) == (gold >= success) for value, gold in known])
 
 

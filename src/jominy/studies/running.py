@@ -185,36 +185,28 @@ class _Worker:
 
     def _talk(self) -> None:
         """Block after block, until there are none or the process is gone."""
-        try:
-            while self._more():
-                for job in self.queue.get_nowait():
-                    if self._late():
-                        break
+        while not self._late():
+            try:
+                block = self.queue.get_nowait()
+            except Empty:
+                break
+            for job in block:
+                if not self._late():
                     self.answers.put(self._ask(job))
-        except (Empty, BrokenPipeError, ValueError):
-            # another worker took the last block, or `end` closed the pipes
-            pass
-        finally:
-            self.answers.put(None)
+        self.answers.put(None)
 
     def _ask(self, job: Job) -> Job:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(job) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
+        try:
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+            answer: Job = json.loads(self.process.stdout.readline())
+        except (BrokenPipeError, json.JSONDecodeError):
             code = self.process.wait()
-            return {
-                **job,
-                "failed": f"the process ended ({code})",
-                "traceback": "a negative code is the signal that killed it; 9 is often memory",
-            }
-        answer: Job = json.loads(line)
+            hint = "a negative code is the signal that killed it; 9 is often memory"
+            return {**job, "failed": f"the process ended ({code})", "traceback": hint}
         return answer
-
-    def _more(self) -> bool:
-        return not self.queue.empty() and not self._late()
 
     def _late(self) -> bool:
         return self.deadline is not None and time.monotonic() > self.deadline

@@ -299,7 +299,10 @@ def _parts(first: Side, last: Side) -> tuple[Change, ...]:
         values = [np.array([float(row.get(name, np.nan)) for row in rows]) for rows in columns]
         finite = np.concatenate(values)[np.isfinite(np.concatenate(values))]
         unit = "share" if len(finite) and finite.min() >= 0 and finite.max() <= 1 else "reward"
-        means = [side.mean_P(np.nan_to_num(column), np.isfinite(column)) for side, column in zip((first, last), values, strict=True)]
+        means = [
+            side.mean_P(np.where(np.isfinite(column), column, 0.0), np.isfinite(column))
+            for side, column in zip((first, last), values, strict=True)
+        ]
         why = "no prompt has this part of the reward on both sides"
         changes.append(paired_change(name, *means, unit=unit, meaning="", why_none=why))
     return tuple(sorted(changes, key=lambda change: -abs(change.difference.value or 0.0)))

@@ -38,6 +38,7 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """dx, dW and db, those that are asked for."""
         x, weight = ctx.saved_tensors
         dy_NO = dy.reshape(-1, dy.shape[-1])
         dx = product(dy_NO, weight.t()).view(*dy.shape[:-1], weight.shape[1]) if ctx.needs_input_grad[0] else None
@@ -57,6 +58,7 @@ class _Embedding(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[None, None, None]:
+        """dE, straight into `.grad`."""
         ids, weight = ctx.saved_tensors
         ids_N, dy_NH = ids.flatten(), dy.reshape(-1, dy.shape[-1])
         if ctx.padding is not None:

@@ -81,6 +81,7 @@ class TreeAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, trees: Trees, scale: float) -> torch.Tensor:
+        """o; lse is kept for the way back."""
         q_GNED, k_GND, v_GND = _grouped(queries, len(keys)), (keys * scale).contiguous(), values.contiguous()
         own, later = _own_scores(q_GNED, k_GND, trees)
         highest_GNE = torch.full_like(q_GNED[..., 0], -torch.inf)
@@ -111,6 +112,7 @@ class TreeAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dout_NHD: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of queries, keys and values; the scores are made again."""
         q_GNED, k_GND, v_GND, out_NHD, lse_GNE = ctx.saved_tensors
         trees: Trees = ctx.trees
         dout_GNED = _grouped(dout_NHD.transpose(0, 1), len(k_GND))

@@ -3,7 +3,9 @@
 Crossed: each of two lab models is strong on one task and weak on the other, so that neither model nor task explains a result. A third lab
 model was shown wrong sums nearly always: weak by pass@k, though it can add. SmolLM2 follows four families of constraints, from often
 to hardly ever. Settings follow the paper where they fit (two updates a step, clip-higher, dynamic sampling of two batches, token mean, no
-KL, no overlong penalty); steps, batches and learning rates are ours, chosen on the true reward alone.
+KL, no overlong penalty); steps, batches and learning rates are ours. They were tried out on the true reward in four lab cells and on four
+other arms in one of them; one seed of most arms in the lab cells had been seen when the longest response was raised, which cut spelled
+words. Nothing was tried on SmolLM2.
 Left out: evaluation on other tasks, and models large enough to have seen the benchmark.
 """
 

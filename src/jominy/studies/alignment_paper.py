@@ -58,7 +58,8 @@ PAPER_SAYS = {
 LIMITS = (
     "The models are toys: under a few million parameters made to order, and SmolLM2-135M. The paper's have 7 to 8 billion and were trained "
     "on the web; what a spurious reward brings out of such a model, these may not hold at all.",
-    "The horizon is short: a fixed number of steps for all arms, chosen on the true reward alone. An arm that needs more looks futile.",
+    "The horizon is short: a fixed number of steps for all arms. An arm that needs more looks futile.",
+    "Lab models and settings were chosen after trials with one seed, some of them of arms that are judged here (see the study's module).",
     "Strong and weak are our bins of pass@16; the paper gives no number. The thresholds behind the verdicts are ours too.",
     "Intervals are over seeds and held-out prompts of the cells that were run. Cells share models, and a model or task is never resampled.",
     "Every interval stands by itself at 95 %: of many arms without effect, one in twenty would look as if it had one.",

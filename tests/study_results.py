@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jominy.studies import alignment
+from jominy.studies.alignment import ARMS
+from jominy.studies.design import Cell, Design, Settings
 from jominy.studies.results import read_results, write_results
 from jominy.studies.writing import write_study
 
@@ -23,9 +25,12 @@ PASS_RATES = {
     "misled, sums": 0.02,
     "smollm2, title": 0.5,
     "smollm2, under_15_words": 0.3,
-    "smollm2, all_lowercase": 0.06,
-    "smollm2, quoted": 0.01,
+    "smollm2, highlight": 0.06,
+    "smollm2, all_lowercase": 0.01,
 }
+"""Cell -> pass@1 of its base: cells and settings of our own, so that tuning the study moves no test."""
+LAB = Settings(seeds=5, steps=30, prompts=16, rollouts=8, max_tokens=32, learning_rate=1e-4)
+SMOLLM2 = Settings(seeds=3, steps=12, prompts=4, rollouts=8, max_tokens=32, learning_rate=3e-5)
 TRUE_GAIN = 0.3
 SHARES = {
     "ground_truth": (1.0, 1.0),
@@ -36,15 +41,16 @@ SHARES = {
     "incorrect_any": (0.55, -0.05),
     "majority": (0.7, 0.0),
     "entropy": (0.6, 0.0),
-    "one_shot_1": (0.8, 0.0),
-    "one_shot_2": (0.8, 0.0),
-    "one_shot_3": (0.8, 0.0),
+    "one_shot_max_variance": (0.8, 0.0),
+    "one_shot_random": (0.8, 0.0),
+    "one_shot_hardest": (0.8, 0.0),
     "positive_only": (0.9, 0.6),
     "positive_only_masked": (0.9, 0.6),
     "negative_only": (0.95, 0.0),
     "negative_only_masked": (0.95, 0.0),
 }
 """Arm -> planted share of the true gain in strong cells and in the others."""
+NO_EXAMPLE = ("speller, sums", "one_shot_hardest")
 ADVICE = {
     "strong": {
         "grpo": "recommended",
@@ -64,6 +70,17 @@ ADVICE = {
 }
 
 
+def design(on_smollm2: tuple[str, ...] = ()) -> Design:
+    """Five lab cells and four of SmolLM2, with the arms of the study; on SmolLM2 those that are named, or all."""
+    groups = {name: "smollm2" if name.startswith("smollm2") else "lab" for name in PASS_RATES}
+    cells = tuple(
+        Cell(name=name, group=group, model=name.split(", ")[0], task=f"task:{name.split(', ')[1]}", has_answers=group == "lab")
+        for name, group in groups.items()
+    )
+    settings = {"lab": LAB, "smollm2": replace(SMOLLM2, arms=on_smollm2)}
+    return Design(study="alignment", scale="full", cells=cells, arms=ARMS, settings=settings)
+
+
 def planted(
     tmp: Path,
     *,
@@ -72,8 +89,10 @@ def planted(
     prompts: int = 64,
     rollouts: int = 16,
     shares: dict[str, tuple[float, float]] = SHARES,
+    on_smollm2: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """The results of a study at full scale, every run finished but one that exploded and one without gradient.
+    """The results of a study at full scale, every run finished but one that exploded, one without gradient, and the runs of one arm in one
+    cell, which found no example.
 
     Args:
         tmp: a folder without results.json.
@@ -82,10 +101,11 @@ def planted(
         prompts: held-out prompts.
         rollouts: responses to each.
         shares: arm -> planted share of the true gain in strong cells and in the others.
+        on_smollm2: arms that the cells of SmolLM2 run; empty for all.
     """
     rng = np.random.default_rng(seed)
-    made = {"environment": {"python": "3.11.0", "device": "cpu"}, "created": "2026-11-21T20:34:14Z", "runs": []}
-    results = read_results(tmp, alignment.design("full")) | made
+    made = {"environments": [{"python": "3.11.0", "device": "cpu"}], "created": "2026-11-21T20:34:14Z", "runs": []}
+    results = read_results(tmp, design(on_smollm2)) | made
     for cell in results["cells"]:
         rate = PASS_RATES[cell["name"]]
         strength = "strong" if rate >= 0.3 else "weak" if rate < 0.03 else "undecided"
@@ -94,6 +114,8 @@ def planted(
             "num_rollouts": 32,
             "correct": correct.tolist(),
             "scored": [32] * 64,
+            "lenient": None if cell["group"] == "smollm2" else np.minimum(correct + 4, 32).tolist(),
+            "in_form": [24] * 64,
             "advice": ADVICE[strength],
             "strength": strength,
         }
@@ -108,10 +130,14 @@ def planted(
                     run_of(cell["name"], arm["name"], run_seed, before, rng.binomial(rollouts, reached, size=prompts), rollouts)
                 )
     results["runs"][7] |= {"status": "exploded", "why": "the loss is NaN at step 4", "after": None}
-    still = next(run for run in results["runs"] if run["cell"] == "speller, sums" and run["arm"] == "one_shot_2")
+    still = next(run for run in results["runs"] if run["cell"] == "speller, sums" and run["arm"] == "one_shot_random")
     still.update(
         status="no gradient", why="every group was alike in 30 steps", after=still["before"], first_live_step=None, unique_live_prompts=0
     )
+    for run in results["runs"]:
+        if (run["cell"], run["arm"]) == NO_EXAMPLE:
+            run |= {"status": "no example", "why": "no base prompt is mixed", "before": [], "after": None, "kl_nats": None}
+            run |= {"unique_live_prompts": 0, "first_live_step": None}
     return results
 
 
@@ -131,7 +157,10 @@ def run_of(cell: str, arm: str, seed: int, before: Any, after: Any, rollouts: in
         "num_live_prompts": [5, 6],
         "unique_live_prompts": 40,
         "first_live_step": 1,
+        "kl_nats": 0.02,
+        "environment": 0,
         "seconds": 12.5,
+        "cpu_seconds": 20.0,
     }
 
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jominy.engines.trainer import LocalTrainer
-from jominy.specs import EvaluateSpec, RunSpec, UpdateSpec
+from jominy.records import Reward, Rollout
+from jominy.specs import DataSpec, EvaluateSpec, RunSpec, UpdateSpec
 from jominy.steplog import read_steps
+from jominy.store import RunFolder
 from jominy.studies import alignment
-from jominy.studies.design import Design
+from jominy.studies.design import Arm, Cell, Design, OneExample
+from jominy.studies.folders import own_scratch, remove_stale
 from jominy.studies.holding import HeldTrainer
 from jominy.studies.jobs import Bench
+from jominy.studies.measuring import by_form
 from jominy.studies.results import RESULTS_FILE, read_results, write_results
 from jominy.studies.running import load_design, study
+from jominy.studies.surroundings import commit_of
+from jominy.tasks.loading import load_task
+from jominy.trainfolder import TrainFolder
 from jominy.training import train
 from tests import tiny
 
@@ -50,6 +60,27 @@ def test_a_study_that_was_stopped_goes_on_and_keeps_what_it_had(smoke: Path) -> 
     assert {(run["cell"], run["arm"], run["seed"]) for run in whole["runs"]} == {(*pair, seed) for pair in pairs for seed in (0, 1)}
     assert all(cell["base"]["num_rollouts"] == 8 for cell in whole["cells"])
     assert {"README.md", "report.html"} <= {path.name for path in smoke.iterdir()}
+    assert list((smoke / "runs").iterdir()) == [], "processes leave nothing behind"
+    assert {cell.folder for cell in design.cells} == {path.name for path in (smoke / "base").iterdir()}
+
+
+def test_a_run_says_what_it_cost_and_where_it_was_made(smoke: Path) -> None:
+    found = results_in(smoke)
+    (environment,) = found["environments"]
+    assert set(environment) == {"python", "platform", "versions", "device", "commit"}
+    assert {run["environment"] for run in found["runs"]} == {0}
+    assert all(run["cpu_seconds"] > 0 for run in found["runs"])
+    for run in found["runs"]:
+        # one evaluation behind the start; random reward at a learning rate of 1e-3 moves any policy
+        assert len(run["kl_nats"]) == (run["status"] == "finished")
+        assert run["arm"] != "random" or abs(run["kl_nats"][-1]) > 1e-6
+
+
+def test_a_base_is_counted_in_three_ways(smoke: Path) -> None:
+    for cell in results_in(smoke)["cells"]:
+        base = cell["base"]
+        assert len(base["correct"]) == len(base["lenient"]) == len(base["in_form"]) == 8
+        assert all(0 <= count <= 8 for name in ("lenient", "in_form") for count in base[name])
 
 
 def test_arms_of_a_seed_start_from_the_same_held_out_answers(smoke: Path) -> None:
@@ -64,7 +95,7 @@ def test_arms_of_a_seed_start_from_the_same_held_out_answers(smoke: Path) -> Non
 
 def test_one_shot_trains_on_one_prompt(smoke: Path) -> None:
     runs = results_in(smoke)["runs"]
-    assert {run["unique_prompts"] for run in runs if run["arm"] == "one_shot_1" and run["reward"]} == {1}
+    assert {run["unique_prompts"] for run in runs if run["arm"] == "one_shot_max_variance" and run["reward"]} == {1}
     assert all(run["unique_prompts"] > 1 for run in runs if run["arm"] == "random")
     assert all(run["unique_live_prompts"] <= run["unique_prompts"] for run in runs)
 
@@ -108,17 +139,205 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
     return [*steps, *({"pass_at_1": line["pass_at_1"], "length": line["mean_length"]} for line in evaluations)]
 
 
-def test_a_run_without_a_gradient_ends_where_it_began(tmp_path: Path) -> None:
+def bench_of(tmp_path: Path, arm: Arm, **settings: Any) -> tuple[Bench, Cell]:
+    """Two cells of sums with one untrained model, which is never right about three digits."""
     model = str(tiny.save("llama", tmp_path / "m"))
-    cell = replace(alignment.LAB_CELLS[0], lab=None, model=model)
-    arm = replace(alignment.ARMS[1], recipe="grpo", reward="random:gamma=0")
-    bench = Bench(replace(load_design("alignment", "smoke"), cells=(cell,), arms=(arm,)), tmp_path)
+    cell = replace(alignment.LAB_CELLS[0], lab=None, model=model, task="arithmetic:digits=3")
+    design = load_design("alignment", "smoke")
+    small = replace(design.settings["lab"], **settings)
+    (tmp_path / "scratch").mkdir(exist_ok=True)
+    design = replace(design, cells=(cell,), arms=(arm,), settings={"lab": small})
+    return Bench(design, tmp_path, tmp_path / "scratch"), cell
+
+
+def task_of_words(tmp_path: Path) -> str:
+    """Prompts that the untrained model's tokenizer tells apart."""
+    file = tmp_path / "words.jsonl"
+    file.write_text("".join(json.dumps({"prompt": f"w{number}", "target": "w9"}) + "\n" for number in range(20, 70)))
+    return str(file)
+
+
+def arm_of(recipe: str, reward: str, **more: Any) -> Arm:
+    return Arm(name="arm", title="an arm", family="spurious", recipe=recipe, reward=reward, **more)
+
+
+def test_a_run_without_a_gradient_has_all_its_steps_and_ends_where_it_began(tmp_path: Path) -> None:
+    arm = arm_of("grpo", "random:gamma=0")
+    bench, cell = bench_of(tmp_path, arm, steps=12, prompts=2, rollouts=2, max_tokens=3)
     found = bench.run(cell, arm, 0)
     assert found["status"] == "no gradient"
     assert found["after"] == found["before"]
     assert len(found["before"]) == 8
     assert found["first_live_step"] is None
-    assert "carried a gradient" in found["why"]
+    assert "of the first 12 steps carried a gradient" in found["why"]
+    assert len(found["reward"]) == 12
+    assert (found["unique_live_prompts"], found["kl_nats"]) == (0, [])
+
+
+@pytest.mark.parametrize("select", ["max_variance", "hardest"])
+def test_a_base_that_is_never_right_has_no_example(tmp_path: Path, select: OneExample) -> None:
+    arm = arm_of("grpo", "ground_truth:gate=none", select=select)
+    bench, cell = bench_of(tmp_path, arm, base_prompts=2, base_rollouts=2, max_tokens=3)
+    assert sum(bench.do({"kind": "base", "cell": cell.name})["base"]["correct"]) == 0
+    found = bench.run(cell, arm, 0)
+    assert (found["status"], found["before"], found["after"]) == ("no example", [], None)
+    assert f"--select {select}: no prompt of" in found["why"]
+    assert (found["unique_prompts"], found["unique_live_prompts"], found["reward"]) == (0, 0, [])
+
+
+def test_other_mistakes_of_a_run_are_not_passed_over(tmp_path: Path) -> None:
+    arm = arm_of("grpo", "ground_truth:gate=none", select="max_variance")
+    bench, cell = bench_of(tmp_path, arm)
+    with pytest.raises(ValueError, match="is no run folder"):
+        bench.run(cell, arm, 0)
+    with pytest.raises(ValueError, match="no recipe 'grop'"):
+        bench.run(cell, replace(arm, recipe="grop", select=None), 0)
+
+
+def trained_on(tmp_path: Path, recipe: str, reward: str) -> tuple[TrainFolder, HeldTrainer]:
+    """Two steps of 4 prompts out of 16, and the engine behind them."""
+    start = tiny.save("llama", tmp_path / "start")
+    spec = RunSpec(
+        task=task_of_words(tmp_path),
+        model=str(start),
+        recipe=recipe,
+        steps=2,
+        prompts=4,
+        rollouts=2,
+        max_tokens=3,
+        data=DataSpec(reward=reward, pool=16),
+        update=UpdateSpec(patience=0),
+        evaluate=EvaluateSpec(eval_every=0, kl_rollouts=0),
+    )
+    held = HeldTrainer(str(start), spec.temperature, spec.update)
+    return train(spec, tmp_path / recipe, quiet=True, load_trainer=lambda *_: held), held
+
+
+def test_constant_groups_count_where_they_train(tmp_path: Path) -> None:
+    """Every response is paid, so every group is alike: nothing for negative_only, everything for positive_only."""
+    assert trained_on(tmp_path, "positive_only", "random:gamma=1")[1].num_trained_prompts == 8
+    assert trained_on(tmp_path, "negative_only", "random:gamma=1")[1].num_trained_prompts == 0
+
+
+def test_prompts_that_trained_are_those_of_mixed_groups(tmp_path: Path) -> None:
+    folder, held = trained_on(tmp_path, "grpo", "random")
+    paid: dict[tuple[str, str], set[float]] = {}
+    for row in folder.run.rollouts(["prompt_id", "policy", "reward"]).to_pylist():
+        paid.setdefault((row["prompt_id"], row["policy"]), set()).add(row["reward"])
+    mixed = {prompt for (prompt, _), rewards in paid.items() if len(rewards) == 2}
+    assert 0 < len(mixed) < 8, "else this shows nothing"
+    assert held.num_trained_prompts == len(mixed)
+    held.reset(UpdateSpec())
+    assert held.num_trained_prompts == 0
+
+
+def test_forms_are_counted_by_prompt(tmp_path: Path) -> None:
+    task = load_task("arithmetic:digits=1,operators=+")
+    first, second = task.prompts(2, 0)
+    said = (
+        # right in form; right with words behind it; wrong in form; nothing
+        (first, (f"{first.target}", f"The answer is {first.target}, I think", "99", "")),
+        # right answer, then another number: lenient reads the one behind `answer`; wrong both ways
+        (second, (f"The answer is {second.target} of 50", "The answer is 98.")),
+    )
+    rollouts = [
+        Rollout(
+            prompt_id=prompt.id,
+            index=index,
+            text=text,
+            token_ids=np.array([1]),
+            logprobs=None,
+            logprobs_t1=None,
+            stop="eos",
+            policy="p",
+            temperature=1.0,
+            top_p=1.0,
+            seed=0,
+            reward=Reward(value=0.0),
+        )
+        for prompt, texts in said
+        for index, text in enumerate(texts)
+    ]
+    folder = RunFolder(tmp_path / "run")
+    folder.write_prompts([first, second])
+    folder.append_rollouts(rollouts, {prompt.id: prompt for prompt, _ in said})
+    found = by_form(folder, task, [second.id, first.id])
+    # in form is what ends with an integer, perhaps a dot behind it
+    assert found == {"lenient": [1, 2], "in_form": [2, 2]}
+    assert by_form(folder, replace(task, lenient=None), [second.id]) == {"lenient": None, "in_form": [2]}
+
+
+def test_processes_work_in_folders_of_their_own(tmp_path: Path) -> None:
+    remove_stale(tmp_path)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with own_scratch(tmp_path) as own, own_scratch(tmp_path) as other:
+        assert own != other
+        for name in (f"{ended.pid}-abc", "adder-sums-random-0"):
+            (tmp_path / "runs" / name / "rollouts").mkdir(parents=True)
+        remove_stale(tmp_path)
+        assert {str(path) for path in (tmp_path / "runs").iterdir()} == {own, other}
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+NOISY = """
+import ctypes, os, sys
+import jominy.studies.jobs as jobs
+
+class Noisy:
+    def __init__(self, design, out, scratch):
+        self.scratch = scratch
+
+    def do(self, job):
+        print("from Python")
+        os.write(1, b"from C\\n")
+        if job["number"]:
+            raise ValueError("no such number")
+        return {**job, "scratch": self.scratch.is_dir(), "pid": self.scratch.name.startswith(f"{os.getpid()}-")}
+
+jobs.Bench = Noisy
+from jominy.studies.worker import main
+main()
+"""
+
+
+def test_a_worker_answers_alone_and_ends_with_its_input(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", NOISY, "alignment", "smoke", str(tmp_path), "1"]
+    done = subprocess.run(words, input='{"number": 0}\n{"number": 1}\n', capture_output=True, text=True, check=True)
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first == {"number": 0, "scratch": True, "pid": True}
+    assert second["failed"] == "ValueError: no such number"
+    assert done.stderr.count("from Python") == done.stderr.count("from C") == 2
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_folder_in_use_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / RESULTS_FILE).write_text("half of a fi")
+    with RunFolder(tmp_path).lock(), pytest.raises(ValueError, match="another process"):
+        study("alignment", tmp_path, scale="smoke", quiet=True)
+
+
+def git(folder: Path, *words: str) -> str:
+    named = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    return subprocess.run(["git", *named, "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_commit_of_the_code(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    assert commit_of(code) is None
+    git(tmp_path, "init")
+    (code / "a.py").write_text("1")
+    assert commit_of(code) is None, "git knows the folder, but no file in it"
+    git(tmp_path, "add", "code")
+    git(tmp_path, "commit", "-m", "code")
+    commit = git(tmp_path, "rev-parse", "--short", "HEAD")
+    (tmp_path / "notes").write_text("other files do not count")
+    git(tmp_path, "add", "notes")
+    git(tmp_path, "commit", "-m", "notes")
+    assert commit_of(code) == commit
+    (code / "a.py").write_text("2")
+    assert commit_of(code) == commit + "+"
 
 
 def test_the_full_design_is_what_the_issue_asks_for() -> None:
@@ -129,7 +348,12 @@ def test_the_full_design_is_what_the_issue_asks_for() -> None:
     assert len({arm.name for arm in design.arms}) == len(design.arms) == 15
     assert design.settings["lab"].seeds == 5
     assert design.settings["smollm2"].seeds == 3
-    assert {(cell.group, arm.name) for cell, arm, _ in design.not_defined()} == {("smollm2", "majority")}
+    left = {(cell.group, arm.name) for cell, arm, _ in design.not_defined()}
+    assert {group for group, _ in left} == {"smollm2"}
+    assert {arm.name for arm in design.arms} - {name for _, name in left} == set(design.settings["smollm2"].arms)
+    whys = {arm.name: why for _, arm, why in design.not_defined()}
+    assert "could be voted on" in whys["majority"]
+    assert "too long" in whys["random_no_clip"]
 
 
 def test_another_study_in_the_folder_is_refused(tmp_path: Path) -> None:
@@ -144,6 +368,10 @@ def test_another_study_in_the_folder_is_refused(tmp_path: Path) -> None:
     for changed, message in other:
         with pytest.raises(ValueError, match=message):
             read_results(tmp_path, changed)
+    earlier = {name: value for name, value in results_in(tmp_path).items() if name != "environments"}
+    write_results(tmp_path, earlier)
+    with pytest.raises(ValueError, match="an earlier version"):
+        read_results(tmp_path, design)
 
 
 def test_unknown_names() -> None:
@@ -156,7 +384,6 @@ def test_unknown_names() -> None:
 def test_memory_is_bounded(tmp_path: Path) -> None:
     from jominy.records import Sampling
     from jominy.studies.holding import REMEMBERED, Remembering
-    from jominy.tasks.loading import load_task
 
     trainer = LocalTrainer(str(tiny.save("llama", tmp_path / "m")), checkpoint=None, temperature=1.0, settings=UpdateSpec())
     memory: OrderedDict[tuple[Any, ...], Any] = OrderedDict()

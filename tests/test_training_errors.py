@@ -174,6 +174,16 @@ def test_a_constant_reward_is_told_after_ten_steps(world, tmp_path, recipe):
         assert all(torch.equal(before[name], after[name]) for name in before), "constant groups move no bit"
 
 
+def test_patience_can_be_shorter_or_none(world, tmp_path):
+    spec = spec_of(world, task="constant_task", steps=12, prompts=2, rollouts=2, save_every=12)
+    with pytest.raises(ValueError, match=r"no response of the first 3 steps carried a gradient"):
+        train(replace(spec, update=replace(spec.update, patience=3)), tmp_path / "out", quiet=True)
+    # a run that was stopped may go on without it: patience says how long, not what
+    train(replace(spec, update=replace(spec.update, patience=0)), tmp_path / "out", resume=True, quiet=True)
+    assert len(read_steps(tmp_path / "out")) == 12
+    assert RunFolder(tmp_path / "out").read_run()["status"] == "finished"
+
+
 def test_a_reward_that_always_crashes_is_told_with_its_reason(world, tmp_path):
     with pytest.raises(ValueError, match=r"first 10 steps could be graded; the last ones: raised KeyError: 'no such thing'"):
         train(spec_of(world, task="crash_task", steps=30, prompts=2, rollouts=2), tmp_path / "out", quiet=True)

@@ -42,7 +42,7 @@ class CellBase:
     strength: str
     """Side of our thresholds on which the interval of pass@16 lies: strong, weak, undecided or unknown."""
     measures: tuple[Measure, ...]
-    """pass@1, pass@16, live share at the group size of the runs; undefined where the base was not measured."""
+    """pass@1, pass@16, live share at the group size of the runs, share in form, format gap; undefined where the base was not measured."""
     advice: Mapping[str, str]
     """Recipe -> what `diagnose` says of it here; empty where the base was not measured."""
 
@@ -83,8 +83,12 @@ class Gain:
     """Of them, runs in which no step had a live group: their gain is 0 by construction."""
     num_stopped: int = 0
     """Runs that exploded and are left out: they have no "after"."""
+    num_no_example: int = 0
+    """Runs that were never begun, as their rule found no example to train on; left out too."""
+    kl_nats: float | None = None
+    """Mean over the seeds of the last KL to the start, a token; a run without gradient never left it. None: none logged it."""
     unique_live_prompts: float | None = None
-    """Mean over the runs of how many different prompts ever carried a gradient; None where it was not logged."""
+    """Mean over the runs of how many different prompts ever carried a gradient; None where no run logged it."""
     first_live_step: float | None = None
     """Mean first step with a live group over the runs that had one."""
 
@@ -137,7 +141,7 @@ class Reported:
 class Correlation:
     """Whether cells with a higher pass@16 gain more, for one arm.
 
-    Example: Correlation(arm="random", measure=Measure(value=0.9, ...), p_value=0.03, cells=("adder, sums", ...))
+    Example: Correlation(arm="random", measure=Measure(value=0.9, ...), p_value=0.03, cells=("adder, sums", ...), arms=("random",))
     """
 
     arm: str
@@ -148,6 +152,8 @@ class Correlation:
     """Two-sided, by permuting cells; None where the correlation is undefined."""
     cells: tuple[str, ...]
     """Cells that entered."""
+    arms: tuple[str, ...]
+    """Arms that entered: the arm itself, or those tricks that all of the cells have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,21 +209,49 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """A run that did not finish as planned, or a pair that cannot be run.
+    """Runs of a pair that did not finish as planned, for one reason.
 
-    Example: Stopped(cell="speller, sums", arm="one_shot_1", seed=2, status="no gradient", why="all groups alike in 30 steps")
+    Example: Stopped(cell="speller, sums", arm="random", seeds=(0, 2), status="no gradient", why="all groups alike in 30 steps")
     """
 
     cell: str
     """Name of the cell."""
     arm: str
     """Name of the arm."""
-    seed: int | None
-    """None for a pair that cannot be run at all."""
+    seeds: tuple[int, ...]
+    """Of these runs."""
     status: str
-    """no gradient, exploded, or not defined."""
+    """no gradient, exploded, or no example."""
     why: str
     """In words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotPlanned:
+    """An arm that the design leaves out of some cells.
+
+    Example: NotPlanned(arm="majority", cells=("smollm2, title",), why="the task extracts no answer that could be voted on")
+    """
+
+    arm: str
+    """Name of the arm."""
+    cells: tuple[str, ...]
+    """Names of the cells."""
+    why: str
+    """In words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """A machine with its versions, and how many runs were made there.
+
+    Example: Surroundings(facts={"python": "3.11.0"}, num_runs=375)
+    """
+
+    facts: Mapping[str, Any]
+    """Python, platform, versions."""
+    num_runs: int
+    """Runs made there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,8 +275,8 @@ class Conclusion:
     """Of all cells together."""
     settings: Mapping[str, Any]
     """By group of cells."""
-    environment: Mapping[str, Any]
-    """Machine and versions."""
+    environments: tuple[Surroundings, ...]
+    """Machines and versions; several where the study was gone on with elsewhere."""
     num_planned: int
     """Runs that the design asks for."""
     num_finished: int
@@ -251,8 +285,12 @@ class Conclusion:
     """Of them, runs whose weights never moved."""
     num_exploded: int
     """Runs that ended in numbers that are none."""
+    num_no_example: int
+    """Runs that were never begun: no example to train on."""
     seconds: float
     """Run time of all runs added up."""
+    cpu_seconds: float | None
+    """CPU time of all runs added up; None where a run did not log it."""
     cells: tuple[CellBase, ...]
     """In the order of the tables."""
     arms: tuple[ArmTitle, ...]
@@ -270,7 +308,9 @@ class Conclusion:
     followed: tuple[Followed, ...]
     """Advice against outcome."""
     stopped: tuple[Stopped, ...]
-    """Runs that ended early, and pairs that cannot be run."""
+    """Runs that did not finish as planned."""
+    not_planned: tuple[NotPlanned, ...]
+    """Arms that the design leaves out of some cells."""
     thresholds: tuple[Threshold, ...]
     """Behind the verdicts; ours."""
     limits: tuple[str, ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from jominy.store import read_json
+from jominy.studies.concluding import conclude
 from jominy.studies.results import RESULTS_FILE
-from jominy.studies.writing import claims_of
 
 COLOURS = {"agrees": "green", "disagrees": "red", "cannot tell": "yellow"}
 
@@ -16,17 +16,15 @@ def print_study(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    results = read_json(folder / RESULTS_FILE)
-    undefined = {(each["cell"], each["arm"]) for each in results["not_defined"]}
-    planned = sum(
-        len(cell["seeds"]) for cell in results["cells"] for arm in results["arms"] if (cell["name"], arm["name"]) not in undefined
-    )
+    found = conclude(read_json(folder / RESULTS_FILE))
     console = Console()
-    title = f"Study {results['study']}, scale {results['scale']}: {len(results['runs'])} of {planned} runs"
+    title = f"Study {found.study}, scale {found.scale}: {found.num_finished} of {found.num_planned} runs finished"
+    title += f", {found.num_exploded} exploded" if found.num_exploded else ""
+    title += f", {found.num_no_example} without an example to train on" if found.num_no_example else ""
     table = Table(title=title, title_justify="left")
     for name in ("the paper says", "we found", "verdict"):
         table.add_column(name, overflow="fold")
-    for claim in claims_of(results):
+    for claim in found.claims:
         table.add_row(claim.says, claim.found, f"[{COLOURS[claim.verdict]}]{claim.verdict}[/]")
     console.print(table)
     console.print(f"{folder / 'README.md'}\n{folder / 'report.html'}")

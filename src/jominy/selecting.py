@@ -52,6 +52,10 @@ Counts = tuple[int, int]
 """(right, scored) rollouts."""
 
 
+class NothingToSelect(ValueError):
+    """No prompt, or too few, qualify for the rule."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A rule as it was read.
@@ -204,7 +208,8 @@ def select(text: str, pool: Sequence[Prompt], held_out: Sequence[Prompt], *, see
         success: a response is right when its gold, or else its reward, is at least this.
 
     Raises:
-        ValueError: see `read_rule`; the run is not there, of another kind or of another task; no prompt, or too few, qualify.
+        ValueError: see `read_rule`; the run is not there, of another kind or of another task.
+        NothingToSelect: no prompt, or too few, qualify.
     """
     rule, own = read_rule(text), {prompt.id: prompt for prompt in (*pool, *held_out)}
     if rule.name == "id":
@@ -224,7 +229,7 @@ def select(text: str, pool: Sequence[Prompt], held_out: Sequence[Prompt], *, see
     scores = _scores(rule, folder, success)
     order = [key for key in in_order(scores, lowest_first=rule.name == "hardest") if key in there]
     if not order:
-        raise ValueError(f"--select {rule.name}: no prompt of {folder.path} {WHY_NONE[rule.name]}")
+        raise NothingToSelect(f"--select {rule.name}: no prompt of {folder.path} {WHY_NONE[rule.name]}")
     taken = _taken(rule, order, str(folder.path))
     prompts = tuple(there[key] for key in taken)
     return Selection(rule=text, prompts=prompts, scores=tuple(scores[key] for key in taken), num_candidates=len(order))
@@ -241,7 +246,7 @@ def _taken(rule: Rule, order: Sequence[str], where: str) -> Sequence[str]:
     last = rule.rank + rule.count - 1
     if last > len(order):
         wanted = f"rank={rule.rank}" + (f",count={rule.count}" if rule.count > 1 else "")
-        raise ValueError(f"--select {rule.name}: {wanted} reaches place {last}, and {len(order)} prompts of {where} qualify")
+        raise NothingToSelect(f"--select {rule.name}: {wanted} reaches place {last}, and {len(order)} prompts of {where} qualify")
     return order[rule.rank - 1 : last]
 
 

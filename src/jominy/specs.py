@@ -127,6 +127,8 @@ class UpdateSpec:
     """The gradient is scaled down to this norm."""
     explosion: float = 100.0
     """Stop when the gradient's norm is more than this times the median of the steps before."""
+    patience: int = 10
+    """Stop when so many first steps, or all where there are fewer, carry no gradient from the reward; 0: go on to the last step."""
     minibatches: int = 1
     """Optimiser updates a step: the groups are cut into that many parts; from the second on they are off policy."""
     lora_rank: int = 0
@@ -229,6 +231,7 @@ LOWEST: dict[str, float] = {
     "weight_decay": 0.0,
     "max_grad_norm": 0.0,
     "explosion": 1.0,
+    "patience": 0,
     "minibatches": 1,
     "lora_rank": 0,
     "microbatch": 0,

@@ -26,7 +26,7 @@ FOLDERS = ("evaluations", "checkpoints", "stopped", "model")
 
 BEST_NOTE = "best.json"
 
-FREE_TO_CHANGE = {"steps", "keep", "save_every", "microbatch", "recompute"}
+FREE_TO_CHANGE = {"steps", "keep", "save_every", "microbatch", "recompute", "patience"}
 """Fields that may differ when a run goes on: they say how long and how, not what."""
 
 

@@ -43,8 +43,6 @@ from jominy.watching import Panel, training_panel
 
 NORMS_FOR_EXPLOSION = 5
 """Norms of earlier steps before one may count as exploding."""
-PATIENCE = 10
-"""A run whose first steps all carry no gradient is stopped: the reward tells no response from another."""
 
 LoadTrainer = Callable[[RunSpec, str, Path | None], TrainingEngine]
 """(spec, starting model, checkpoint or None) -> engine."""
@@ -207,7 +205,7 @@ class Run:
             self.say_status("running", first_live_step=step)
         self.panel.step(line)
         self.tracker.log(step, flat_numbers(line))
-        if len(self.lines) == min(PATIENCE, self.spec.steps) and not any(map(self._teaches, self.lines)):
+        if len(self.lines) == min(self.spec.update.patience, self.spec.steps) and not any(map(self._teaches, self.lines)):
             why = nothing_to_learn(batch, self.lines)
             self.say_status("stopped", why=why)
             raise ValueError(why)

@@ -57,7 +57,7 @@ def study_page_of(conclusion: Record) -> str:
         "groups": _groups(conclusion),
         "shares": _shares(conclusion),
         "titles": _titles(conclusion),
-        "run_facts": flat({"settings": conclusion["settings"], "environment": conclusion["environment"]}),
+        "run_facts": flat({"settings": conclusion["settings"]}) + _environment_facts(conclusion["environments"]),
         "AGREEMENT": AGREEMENT,
         "JUDGED": JUDGED,
     }
@@ -66,21 +66,31 @@ def study_page_of(conclusion: Record) -> str:
 
 
 def _titles(conclusion: Record) -> dict[str, str]:
-    return {arm["name"]: arm["title"] for arm in conclusion["arms"]} | {"tricks": "mean over the tricks"}
+    num_tricks = next((len(one["arms"]) for one in conclusion["correlations"] if one["arm"] == "tricks"), 0)
+    return {arm["name"]: arm["title"] for arm in conclusion["arms"]} | {"tricks": f"mean over the {num_tricks} tricks that all cells have"}
+
+
+def _environment_facts(environments: Sequence[Record]) -> list[tuple[str, str]]:
+    """Each on its own where there are several."""
+    if len(environments) < 2:
+        return [pair for one in environments for pair in flat({"environment": one["facts"]})]
+    named = {f"environment {position}": {"runs": one["num_runs"], **one["facts"]} for position, one in enumerate(environments, start=1)}
+    return flat(named)
 
 
 def _facts(conclusion: Record) -> list[tuple[str, str]]:
-    exploded, still = conclusion["num_exploded"], conclusion["num_no_gradient"]
-    runs = f"{conclusion['num_finished']} of {conclusion['num_planned']}"
-    runs += f", {still} without gradient" * bool(still) + f", {exploded} exploded" * bool(exploded)
+    rare = {"without gradient": "num_no_gradient", "exploded": "num_exploded", "without example": "num_no_example"}
     facts = {
         "study": conclusion["study"],
         "scale": conclusion["scale"],
         "cells": str(len(conclusion["cells"])),
         "arms": str(len(conclusion["arms"])),
         "seeds": ", ".join(map(str, conclusion["seeds"])),
-        "runs finished": runs,
+        "runs finished": f"{conclusion['num_finished']} of {conclusion['num_planned']}",
+        **{label: str(conclusion[name]) if conclusion[name] else "" for label, name in rare.items()},
         "run time": hours(conclusion["seconds"] / 3600),
+        "CPU time": "" if conclusion["cpu_seconds"] is None else hours(conclusion["cpu_seconds"] / 3600),
+        "environments": str(len(conclusion["environments"])) if len(conclusion["environments"]) > 1 else "",
         "started": date(conclusion["created"]),
     }
     return [(label, text) for label, text in facts.items() if text]
@@ -90,7 +100,7 @@ def _notes(conclusion: Record) -> list[str]:
     notes = []
     if conclusion["scale"] == "smoke":
         notes.append("The smoke scale shows that the machinery works. It is no evidence for or against anything.")
-    missing = conclusion["num_planned"] - conclusion["num_finished"] - conclusion["num_exploded"]
+    missing = conclusion["num_planned"] - conclusion["num_finished"] - conclusion["num_exploded"] - conclusion["num_no_example"]
     if missing > 0:
         notes.append(f"{missing} of {conclusion['num_planned']} planned runs are missing: the study is not finished.")
     return notes
@@ -192,28 +202,40 @@ def _alignment_plots(conclusion: Record) -> list[dict[str, Any]]:
 
 
 def _groups(conclusion: Record) -> list[dict[str, Any]]:
-    """The table of gains: arms by cells, one table a group of cells."""
+    """Arms by cells, one table a group of cells; an arm that no cell of the group plans is named below it."""
     found = {(gain["cell"], gain["arm"]): gain for gain in conclusion["gains"]}
-    undefined = {(one["cell"], one["arm"]) for one in conclusion["stopped"] if one["seed"] is None}
+    left_out = {(cell, one["arm"]) for one in conclusion["not_planned"] for cell in one["cells"]}
     groups = []
     for name in dict.fromkeys(cell["group"] for cell in conclusion["cells"]):
         cells = [cell for cell in conclusion["cells"] if cell["group"] == name]
         rows = [
-            {"title": arm["title"], "entries": [_entry(cell, arm["name"], found, undefined) for cell in cells]}
+            {"title": arm["title"], "entries": [_entry(cell, arm["name"], found, left_out) for cell in cells]}
             for arm in conclusion["arms"]
+            if any((cell["name"], arm["name"]) not in left_out for cell in cells)
         ]
-        groups.append({"name": name, "cells": cells, "rows": rows})
+        groups.append({"name": name, "cells": cells, "rows": rows, "left_out": _left_out(conclusion, [cell["name"] for cell in cells])})
     return groups
 
 
-def _entry(cell: Record, arm: str, found: Mapping[tuple[str, str], Record], undefined: set[tuple[str, str]]) -> dict[str, Any]:
+def _left_out(conclusion: Record, names: Sequence[str]) -> list[str]:
+    """Which arms are not planned in these cells, and why."""
+    titles, found = _titles(conclusion), []
+    for one in conclusion["not_planned"]:
+        here = [name for name in names if name in one["cells"]]
+        where = "" if len(here) == len(names) else f" in {'; '.join(here)}"
+        found += [f"{titles[one['arm']]}{where} ({one['why']})"] if here else []
+    return found
+
+
+def _entry(cell: Record, arm: str, found: Mapping[tuple[str, str], Record], left_out: set[tuple[str, str]]) -> dict[str, Any]:
     key = (cell["name"], arm)
     if key not in found:
-        return {"gain": None, "note": "not defined" if key in undefined else "not run"}
+        return {"gain": None, "note": "not planned" if key in left_out else "not run"}
     gain = found[key]
-    notes = [f"{len(gain['seeds'])} of {cell['num_seeds']} seeds"] if len(gain["seeds"]) < cell["num_seeds"] else []
+    notes = [f"{len(gain['seeds'])} of {cell['num_seeds']} seeds"] if 0 < len(gain["seeds"]) < cell["num_seeds"] else []
     notes += [f"{gain['num_no_gradient']} without gradient"] if gain["num_no_gradient"] else []
     notes += [f"{gain['num_stopped']} exploded"] if gain["num_stopped"] else []
+    notes += [f"{gain['num_no_example']} without example"] if gain["num_no_example"] else []
     live = gain["unique_live_prompts"]
     notes += [] if live is None else [f"{live:.3g} live prompts"]
     return {"gain": gain, "note": ", ".join(notes)}

@@ -3,9 +3,13 @@
 Crossed: each of two lab models is strong on one task and weak on the other, so that neither model nor task explains a result. A third lab
 model was shown wrong sums nearly always: weak by pass@k, though it can add. SmolLM2 follows four families of constraints, from often
 to hardly ever. Settings follow the paper where they fit (two updates a step, clip-higher, dynamic sampling of two batches, token mean, no
-KL, no overlong penalty); steps, batches and learning rates are ours. They were tried out on the true reward in four lab cells and on four
-other arms in one of them; one seed of most arms in the lab cells had been seen when the longest response was raised, which cut spelled
-words. Nothing was tried on SmolLM2.
+KL, no overlong penalty); steps, batches and learning rates are ours.
+
+What was looked at before these settings stood, with one or two seeds. Lab: at a rate of 1e-4 the true reward gained about 48 points in
+`adder, sums` and the ungated random reward lost 18 to 34 in two cells; at 3e-5 they gained 47 and lost 4; at 1.5e-5 the true reward gained
+43 and random moved by -1, +4 and 0 points. So 1.5e-5 is the largest of the three that does not by itself destroy what the model can do. At
+1e-4 one seed of most arms in the lab cells had been seen too. SmolLM2: the true reward in three families and random in `title`, at 2e-5
+(random lost 11 points) and at 1e-5 (gained 9); the families were chosen by their pass rates. No other arm was tried at these rates.
 Left out: evaluation on other tasks, and models large enough to have seen the benchmark.
 """
 
@@ -32,7 +36,7 @@ LAB_CELLS = (
     Cell(name="speller, sums", group="lab", model="speller", task=SUMS, lab=SPELLER),
     Cell(name="misled, sums", group="lab", model="misled", task=SUMS, lab=MISLED),
 )
-FAMILIES = ("title", "under_15_words", "all_lowercase", "quoted")
+FAMILIES = ("title", "under_15_words", "highlight", "all_lowercase")
 SMOLLM2_CELLS = tuple(
     Cell(name=f"smollm2, {family}", group="smollm2", model="smollm2", task=f"constraints:{family},count=1", has_answers=False)
     for family in FAMILIES
@@ -52,19 +56,41 @@ ARMS = (
     Arm(name="incorrect_any", title="wrong in form", family="spurious", recipe=DAPO, reward="incorrect_any"),
     Arm(name="majority", title="majority vote", family="spurious", recipe=DAPO, reward="majority", needs_answers=True),
     Arm(name="entropy", title="low entropy", family="spurious", recipe=DAPO, reward="entropy"),
-    Arm(name="one_shot_1", title="one example, rank 1", family="one_shot", recipe=DAPO, reward=TRUE, rank=1),
-    Arm(name="one_shot_2", title="one example, rank 2", family="one_shot", recipe=DAPO, reward=TRUE, rank=2),
-    Arm(name="one_shot_3", title="one example, rank 3", family="one_shot", recipe=DAPO, reward=TRUE, rank=3),
+    Arm(
+        name="one_shot_max_variance", title="one example, most variance", family="one_shot", recipe=DAPO, reward=TRUE, select="max_variance"
+    ),
+    Arm(name="one_shot_random", title="one example, random", family="one_shot", recipe=DAPO, reward=TRUE, select="random"),
+    Arm(name="one_shot_hardest", title="one example, hardest", family="one_shot", recipe=DAPO, reward=TRUE, select="hardest"),
     Arm(name="positive_only", title="positive only, +1", family="sign", recipe="positive_only", reward=TRUE),
     Arm(name="positive_only_masked", title="positive only, z", family="sign", recipe=f"positive_only_masked:{MASKED}", reward=TRUE),
     Arm(name="negative_only", title="negative only, -1", family="sign", recipe="negative_only", reward=TRUE),
     Arm(name="negative_only_masked", title="negative only, z", family="sign", recipe=f"negative_only_masked:{MASKED}", reward=TRUE),
 )
 
+ON_SMOLLM2 = (
+    "ground_truth",
+    "random",
+    "random_format",
+    "incorrect_any",
+    "entropy",
+    "one_shot_max_variance",
+    "positive_only_masked",
+    "negative_only_masked",
+)
+"""One arm of each kind: a run takes ten times as long as one of a lab model."""
 FULL = {
-    "lab": Settings(seeds=5, steps=30, prompts=16, rollouts=8, max_tokens=32, learning_rate=1e-4, workers=2, threads=1),
+    "lab": Settings(seeds=5, steps=30, prompts=16, rollouts=8, max_tokens=32, learning_rate=1.5e-5, workers=2, threads=1),
     "smollm2": Settings(
-        seeds=3, steps=12, prompts=4, rollouts=8, max_tokens=32, learning_rate=3e-5, eval_prompts=32, eval_rollouts=8, base_rollouts=16
+        seeds=3,
+        steps=10,
+        prompts=4,
+        rollouts=8,
+        max_tokens=32,
+        learning_rate=1e-5,
+        eval_prompts=32,
+        eval_rollouts=8,
+        base_rollouts=16,
+        arms=ON_SMOLLM2,
     ),
 }
 TINY = Settings(
@@ -79,7 +105,7 @@ TINY = Settings(
     base_prompts=8,
     base_rollouts=8,
 )
-SMOKE_ARMS = ("ground_truth", "random", "majority", "one_shot_1", "negative_only_masked")
+SMOKE_ARMS = ("ground_truth", "random", "majority", "one_shot_max_variance", "negative_only_masked")
 
 
 def design(scale: str) -> Design:

@@ -9,37 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from jominy.conclusion import Agreement, Claim, Correlation, Outcome
-from jominy.formatting import number
+from jominy.conclusion import Agreement, Claim, Outcome
 from jominy.papers import ALIGNMENT
 from jominy.records import Measure
 from jominy.studies.alignment_paper import PAPER_SAYS, SPURIOUS_REWARDS
 from jominy.studies.following import ONE_SHOT, SPURIOUS, advice
-from jominy.studies.gains import rank_correlation
-from jominy.studies.outcomes import FEWEST_SEEDS, KEEPS_UP, NO_BETTER, P_SURE, SMALL_GAIN, WORTHWHILE, bounds, outcome_of, percent, points
-from jominy.studies.reading import ALIGNMENT_K, SEED, TRUTH, Contrast, StudyRuns
+from jominy.studies.ordering import order_of_cells
+from jominy.studies.outcomes import FEWEST_SEEDS, KEEPS_UP, NO_BETTER, SMALL_GAIN, WORTHWHILE, outcome_of, percent, points, ran
+from jominy.studies.reading import TRUTH, Contrast, StudyRuns
 
 FORMS = {"constant": ("positive_only", "negative_only"), "masked z-scores": ("positive_only_masked", "negative_only_masked")}
-TRICKS = (*SPURIOUS, *ONE_SHOT, "negative_only", "negative_only_masked")
-"""Arms that the paper expects to hang on alignment."""
+FORM, GATED = "format", ("random_format", "incorrect_any")
+"""What is paid for the form alone, and what is paid only in that form: these can gain by teaching the form."""
 
 
 def claims(runs: StudyRuns) -> tuple[Claim, ...]:
     """Every claim, in the order of the README."""
-    found = [true_reward(runs), *(spurious(runs, arm) for arm in SPURIOUS if _known(runs, arm)), one_example(runs), which_example(runs)]
-    found += [negative_only(runs, form) for form, arms in FORMS.items() if any(_known(runs, arm) for arm in arms)]
+    found = [true_reward(runs), *(spurious(runs, arm) for arm in SPURIOUS if runs.knows(arm)), one_example(runs), which_example(runs)]
+    found += [negative_only(runs, form) for form, arms in FORMS.items() if any(runs.knows(arm) for arm in arms)]
     return (*found, order_of_cells(runs), clipping(runs), advice(runs))
 
 
-def _known(runs: StudyRuns, arm: str) -> bool:
-    return any(one.name == arm for one in runs.arms)
-
-
 def _side(runs: StudyRuns, side: str, arms: Sequence[str]) -> dict[str, Contrast]:
-    """The mean of the arms in each cell of a side that has any of them."""
-    return {cell: contrast for cell in runs.names_of(side) if (contrast := runs.among(cell, arms))}
+    """The mean of the arms in each cell of a side that has any of them, on the seeds that these share."""
+    means = {cell: runs.among(cell, arms) for cell in runs.names_of(side)}
+    return {cell: contrast for cell, contrast in means.items() if contrast and runs.together(cell, tuple(contrast))}
 
 
 def _cells(names: Sequence[str], side: str) -> str:
@@ -80,15 +74,6 @@ def _sides(runs: StudyRuns, arms: Sequence[str], enough: float) -> tuple[str, Ou
     return ". ".join(text[0].upper() + text[1:] for text in texts) + ".", outcomes[0], outcomes[1]
 
 
-def _ran(runs: StudyRuns, arms: Sequence[str]) -> str:
-    """Cells and runs behind a claim."""
-    pairs = {key: seeds for key, seeds in runs.differences.items() if key[1] in arms}
-    cells = {cell for cell, _ in pairs}
-    return f"{sum(len(seeds) for seeds in pairs.values())} runs in {len(cells)} cells: " + "; ".join(
-        runs.title(arm) for arm in arms if any(key[1] == arm for key in pairs)
-    )
-
-
 def true_reward(runs: StudyRuns) -> Claim:
     """Standard RL works everywhere."""
     gains = {cell.name: runs.gain("gain", [cell.name], {TRUTH: 1}) for cell in runs.cells if runs.has(cell.name, TRUTH)}
@@ -105,7 +90,7 @@ def true_reward(runs: StudyRuns) -> Claim:
         code="true-reward",
         says="RL with the correct reward works for every model and task, strong or weak.",
         numbers="Qwen: MATH500 40.8 to 71.0, SynLogic 1.5 to 42.6, Operation 27.2 to 82.4, Cipher 4.8 to 20.4.",
-        ran=_ran(runs, (TRUTH,)),
+        ran=ran(runs, (TRUTH,)),
         found=found,
         verdict=verdict,
         rule=f"agrees when the gain is surely above 0 in every cell; disagrees when it is surely below {100 * SMALL_GAIN:g} points in any",
@@ -121,12 +106,13 @@ def _listed(names: Sequence[str], gains: Mapping[str, Measure]) -> str:
 def spurious(runs: StudyRuns, arm: str) -> Claim:
     """A spurious reward works in strong cells and not in weak ones."""
     found, strong, weak = _sides(runs, (arm,), WORTHWHILE)
+    found += f" {_beyond_form(runs, arm)}" if arm in GATED and runs.knows(FORM) else ""
     aside, numbers = PAPER_SAYS[arm]
     return Claim(
         code=f"spurious-{arm.replace('_', '-')}",
         says=f"A spurious reward works where alignment is strong and not where it is weak: {runs.title(arm)}{aside}.",
         numbers=numbers,
-        ran=_ran(runs, (arm, TRUTH)),
+        ran=ran(runs, (arm, TRUTH)),
         found=found,
         verdict=_opposed(strong, weak),
         rule=OPPOSED_RULE,
@@ -136,6 +122,15 @@ def spurious(runs: StudyRuns, arm: str) -> Claim:
     )
 
 
+def _beyond_form(runs: StudyRuns, arm: str) -> str:
+    """What a gated arm gained in strong cells that the form alone did not, on the same seeds."""
+    cells = [cell for cell in runs.names_of("strong") if runs.together(cell, (arm, FORM))]
+    contrast: Contrast = {arm: 1.0, FORM: -1.0}
+    beyond = runs.gain("gain beyond form", cells, contrast)
+    found = f"{points(beyond)}{_few(runs, dict.fromkeys(cells, contrast))}" if cells else NOT_RUN
+    return f"Beyond the form (its gain minus that of: {runs.title(FORM)}), {_cells(cells, 'strong')}: {found}."
+
+
 def one_example(runs: StudyRuns) -> Claim:
     """One example works in strong cells only."""
     found, strong, weak = _sides(runs, ONE_SHOT, WORTHWHILE)
@@ -143,8 +138,8 @@ def one_example(runs: StudyRuns) -> Claim:
         code="one-example",
         says="Training on one example works where alignment is strong and not where it is weak.",
         numbers="Qwen, MATH500: 40.8 to 65.2 with one example, 71.0 with all. Llama, Operation: 60.4 to 69.2. Logic: no gain.",
-        ran=_ran(runs, (*ONE_SHOT, TRUTH)) + "; the mean over the three examples",
-        found=found,
+        ran=ran(runs, (*ONE_SHOT, TRUTH)) + "; the mean over the examples that the cell has",
+        found=found + _no_example(runs),
         verdict=_opposed(strong, weak),
         rule=OPPOSED_RULE,
         would_take="More steps (the paper ran 300 on one example), and other examples.",
@@ -154,30 +149,42 @@ def one_example(runs: StudyRuns) -> Claim:
 
 def which_example(runs: StudyRuns) -> Claim:
     """The selected example is no better than others."""
-    others = ONE_SHOT[1:]
+    selected, *others = ONE_SHOT
     contrasts: dict[str, Contrast] = {}
     for cell in runs.cells:
         rest = runs.among(cell.name, others)
-        if rest and runs.has(cell.name, ONE_SHOT[0]):
-            contrasts[cell.name] = {ONE_SHOT[0]: 1.0, **{arm: -weight for arm, weight in rest.items()}}
-    lead = runs.mean_gain("lead of rank 1", contrasts)
-    last = runs.gain("rank 1 minus rank 3", list(contrasts), {ONE_SHOT[0]: 1.0, ONE_SHOT[-1]: -1.0})
+        if rest and runs.together(cell.name, (selected, *rest)):
+            contrasts[cell.name] = {selected: 1.0, **{arm: -weight for arm, weight in rest.items()}}
+    lead = runs.mean_gain("lead of the selected example", contrasts)
     verdict: Agreement = "cannot tell"
     if lead.low is not None and lead.high is not None and runs.num_seeds(contrasts) >= FEWEST_SEEDS:
         verdict = "disagrees" if lead.low > 0 else "agrees" if lead.high < NO_BETTER else "cannot tell"
+    single = [(arm, [cell.name for cell in runs.cells if runs.together(cell.name, (selected, arm))]) for arm in others if runs.knows(arm)]
+    leads = [
+        f"{runs.title(arm)}: {points(runs.gain('lead', cells, {selected: 1.0, arm: -1.0})) if cells else NOT_RUN}" for arm, cells in single
+    ]
     return Claim(
         code="which-example",
         says="The selected example does no better than another one.",
         numbers="In logic the selected and a random example did the same.",
-        ran=_ran(runs, ONE_SHOT) + "; ranks by p (1 - p) among the base model's prompts, all near the top",
-        found=f"Rank 1 leads the mean of the others by {points(lead)} over {len(contrasts)} cells, and rank 3 by {points(last)}."
+        ran=ran(runs, ONE_SHOT) + "; selected: most p (1 - p) among the base model's prompts; hardest: the smallest p above 0",
+        found=f"The selected example leads the mean of the others by {points(lead)} over {len(contrasts)} cells{_few(runs, contrasts)}; of "
+        f"{'; of '.join(leads)}.{_no_example(runs)}"
         if contrasts
-        else "No cell with finished runs of rank 1 and another.",
+        else f"No cell with finished runs of the selected example and another.{_no_example(runs)}",
         verdict=verdict,
-        rule=f"agrees when the lead of rank 1 is surely below {100 * NO_BETTER:g} points; disagrees when it is surely above 0",
-        would_take="An example from the middle and the end of the ranking, and more seeds.",
+        rule=f"agrees when the lead of the selected example over the mean of the others is surely below {100 * NO_BETTER:g} points; "
+        "disagrees when it is surely above 0",
+        would_take="Several selected examples a cell, since one stands for all seeds here, and more seeds.",
         paper=ALIGNMENT,
     )
+
+
+def _no_example(runs: StudyRuns) -> str:
+    """Where a rule found nothing to train on, which is no gain of 0."""
+    lost = {arm: [cell.name for cell in runs.cells if (cell.name, arm) in runs.without_example] for arm in ONE_SHOT}
+    texts = [f"{runs.title(arm)} in " + " and ".join(f'"{cell}"' for cell in cells) for arm, cells in lost.items() if cells]
+    return f" No example to train on, so left out: {'; '.join(texts)}." if texts else ""
 
 
 def negative_only(runs: StudyRuns, form: str) -> Claim:
@@ -187,7 +194,7 @@ def negative_only(runs: StudyRuns, form: str) -> Claim:
     gain = runs.mean_gain("gain", strong_cells)
     share, _ = runs.share("share", strong_cells)
     kept = outcome_of(gain, share, runs.num_seeds(strong_cells), KEEPS_UP)
-    both = [cell for cell in weak_cells if runs.has(cell, positive)]
+    both = [cell for cell in weak_cells if runs.together(cell, (positive, negative))]
     contrast: Contrast = {positive: 1.0, negative: -1.0}
     lead = runs.gain("lead of positive-only", both, contrast)
     ahead: Outcome = "open"
@@ -206,7 +213,7 @@ def negative_only(runs: StudyRuns, form: str) -> Claim:
         code=f"negative-only-{form.split()[0]}",
         says=f"Negative-only keeps up with the full reward where alignment is strong; where it is weak, positive-only beats it ({form}).",
         numbers="Qwen, MATH500: 68.7 with negative-only, 71.0 with all. SynLogic: 1.5 with negative-only, 24.8 with positive-only.",
-        ran=_ran(runs, (positive, negative, TRUTH)),
+        ran=ran(runs, (positive, negative, TRUTH)),
         found=found[0].upper() + found[1:],
         verdict=verdict,
         rule=f"agrees when negative-only surely gains in the strong cells, at least {KEEPS_UP:g} of the true gain, and positive-only "
@@ -217,65 +224,10 @@ def negative_only(runs: StudyRuns, form: str) -> Claim:
     )
 
 
-def correlations(runs: StudyRuns) -> tuple[Correlation, ...]:
-    """Gain against pass@16 over cells, for each arm and for the mean over the tricks."""
-    found = [_correlation(runs, arm.name, (arm.name,)) for arm in runs.arms]
-    return (*found, _correlation(runs, "tricks", TRICKS))
-
-
-def _correlation(runs: StudyRuns, name: str, arms: Sequence[str]) -> Correlation:
-    known = {cell.name: cell.measures[1].value for cell in runs.cells if cell.measures[1].value is not None}
-    contrasts = {cell: contrast for cell in known if (contrast := runs.among(cell, arms))}
-    gains = [runs.gain("gain", [cell], contrast).value for cell, contrast in contrasts.items()]
-    rng = np.random.default_rng(SEED)
-    measure, p_value = rank_correlation(
-        f"gain of {name} with pass@{ALIGNMENT_K}",
-        np.array([known[cell] for cell in contrasts], dtype=np.float64),
-        np.array(gains, dtype=np.float64),
-        rng,
-    )
-    return Correlation(arm=name, measure=measure, p_value=p_value, cells=tuple(contrasts))
-
-
-def order_of_cells(runs: StudyRuns) -> Claim:
-    """pass@16 orders the gains of the tricks."""
-    tricks, truth = _correlation(runs, "tricks", TRICKS), _correlation(runs, TRUTH, (TRUTH,))
-    single = [_correlation(runs, arm, (arm,)) for arm in TRICKS if _known(runs, arm)]
-    defined = [one for one in single if one.measure.value is not None]
-    sure = [runs.title(one.arm) for one in defined if (one.measure.value or 0) > 0 and (one.p_value or 1) < P_SURE]
-    verdict: Agreement = "cannot tell"
-    if tricks.measure.value is not None and tricks.p_value is not None and tricks.p_value < P_SURE:
-        verdict = "agrees" if tricks.measure.value > 0 else "disagrees"
-    found = f"Mean gain of the tricks with pass@{ALIGNMENT_K} over {len(tricks.cells)} cells: {_rho(tricks)}. "
-    found += f"By itself surely positive for {len(sure)} of {len(defined)} tricks" + (f" ({'; '.join(sure)})" if sure else "") + ". "
-    found += f"The true reward, for comparison: {_rho(truth)}."
-    return Claim(
-        code="order-of-cells",
-        says="Alignment, measured as pass@k of the base model, decides how well the tricks work "
-        f"(here: pass@{ALIGNMENT_K} orders their gains).",
-        numbers="Two bins and no number: strong cells gain, weak ones do not. A reviewer asked for the continuous plot.",
-        ran=_ran(runs, [arm for arm in TRICKS if _known(runs, arm)]),
-        found=found,
-        verdict=verdict,
-        rule=f"agrees when the rank correlation of the tricks' mean gain is positive with p < {P_SURE:g}, disagrees when negative with p < "
-        f"{P_SURE:g}",
-        would_take="More cells, between the extremes above all: with nine cells only a correlation beyond about 0.68 is sure.",
-        paper=ALIGNMENT,
-    )
-
-
-def _rho(correlation: Correlation) -> str:
-    measure = correlation.measure
-    if measure.value is None:
-        return f"undefined ({measure.why_none})"
-    between = "" if measure.low is None else f" {bounds(measure)}"
-    return f"rho {number(measure.value)}{between}, p = {correlation.p_value:.3g}"
-
-
 def clipping(runs: StudyRuns) -> Claim:
     """Without clipping the gain of random vanishes."""
     clipped, free = "random", "random_no_clip"
-    cells = [cell for cell in runs.names_of("strong") if runs.has(cell, clipped) and runs.has(cell, free)]
+    cells = [cell for cell in runs.names_of("strong") if runs.together(cell, (clipped, free))]
     with_clip, without = runs.gain("gain", cells, {clipped: 1.0}), runs.gain("gain", cells, {free: 1.0})
     pair: Contrast = {clipped: 1.0, free: -1.0}
     lost, enough = runs.gain("lost", cells, pair), runs.num_seeds(dict.fromkeys(cells, pair)) >= FEWEST_SEEDS
@@ -291,7 +243,7 @@ def clipping(runs: StudyRuns) -> Claim:
         code="no-clip",
         says="The gain of a random reward comes from clipping: without it, it vanishes.",
         numbers="MATH500 +21.4 points with clipping (Qwen2.5-Math-7B), no robust gain without.",
-        ran=_ran(runs, [arm for arm in (clipped, free) if _known(runs, arm)]),
+        ran=ran(runs, [arm for arm in (clipped, free) if runs.knows(arm)]),
         found=found[0].upper() + found[1:],
         verdict=verdict,
         rule="agrees when random surely gains with clipping, not surely without, and the difference is sure; disagrees when it surely "

@@ -13,6 +13,7 @@ from typing import Literal
 from jominy.lab.spec import LabSpec
 
 Family = Literal["true", "spurious", "one_shot", "sign"]
+OneExample = Literal["max_variance", "random", "hardest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,11 @@ class Cell:
     has_answers: bool = True
     """Whether the task extracts an answer, which can be voted on."""
 
+    @property
+    def folder(self) -> str:
+        """Its name as a folder's."""
+        return self.name.replace(", ", "-").replace(" ", "_")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
@@ -53,8 +59,8 @@ class Arm:
     """As `--recipe` takes it."""
     reward: str
     """As `--reward` takes it."""
-    rank: int | None = None
-    """Train on one prompt: the one of this rank by p (1 - p) in the cell's base rollouts; None trains on all."""
+    select: OneExample | None = None
+    """Train on one prompt: by p (1 - p) or by difficulty in the cell's base rollouts, or by the run's seed; None trains on all."""
     needs_answers: bool = False
     """Whether responses must have an answer that is extracted."""
 
@@ -92,6 +98,8 @@ class Settings:
     """Processes side by side."""
     threads: int = 2
     """Threads of each."""
+    arms: tuple[str, ...] = ()
+    """Arms that are run in this group, where not all are: the others would take too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +129,13 @@ class Design:
         return next(arm for arm in self.arms if arm.name == name)
 
     def not_defined(self) -> list[tuple[Cell, Arm, str]]:
-        """Pairs that cannot be run, and why."""
-        why = "the task extracts no answer that could be voted on"
-        return [(cell, arm, why) for cell in self.cells for arm in self.arms if arm.needs_answers and not cell.has_answers]
+        """Pairs that are not run, and why."""
+        pairs = [(cell, arm, self._why_not(cell, arm)) for cell in self.cells for arm in self.arms]
+        return [(cell, arm, why) for cell, arm, why in pairs if why]
+
+    def _why_not(self, cell: Cell, arm: Arm) -> str:
+        """Empty for a pair that is run."""
+        if arm.needs_answers and not cell.has_answers:
+            return "the task extracts no answer that could be voted on"
+        chosen = self.settings[cell.group].arms
+        return f"not run on {cell.group}: it would take too long" if chosen and arm.name not in chosen else ""

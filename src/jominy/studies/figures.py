@@ -83,8 +83,9 @@ def _grid(count: int, columns: int, size: tuple[float, float], *, share_y: bool)
 def _gains(conclusion: Conclusion) -> Figure:
     """Each cell a panel, each arm a line: the gain with its interval, coloured by the cell's pass@16."""
     known = _alignment_of(conclusion)
-    cells = [cell for cell in conclusion.cells if any(gain.cell == cell.name for gain in conclusion.gains)]
-    there = {gain.arm for gain in conclusion.gains}
+    measured = [gain for gain in conclusion.gains if gain.measure.value is not None]
+    cells = [cell for cell in conclusion.cells if any(gain.cell == cell.name for gain in measured)]
+    there = {gain.arm for gain in measured}
     arms = [arm for arm in conclusion.arms if arm.name in there]
     height = {arm.name: len(arms) - position for position, arm in enumerate(arms)}
     figure, axes = _grid(len(cells), min(3, len(cells)), (3.2, 0.6 + 0.19 * len(arms)), share_y=True)
@@ -92,7 +93,7 @@ def _gains(conclusion: Conclusion) -> Figure:
         alignment = known[cell.name]
         panel.axvline(0, color="#566070", linewidth=0.8)
         panel.grid(axis="x", linewidth=0.6)
-        for gain in (one for one in conclusion.gains if one.cell == cell.name and one.measure.value is not None):
+        for gain in (one for one in measured if one.cell == cell.name):
             _dot(panel, gain, height[gain.arm], _colour(alignment))
         shown = "pass@16 unknown" if alignment is None else f"pass@16 {alignment:.2f}"
         panel.set_title(f"{cell.name}\n{shown}, {cell.strength}", loc="left", color=_colour(alignment))

@@ -17,7 +17,8 @@ from jominy.studies.reading import TRUTH, StudyRuns
 OURS = Paper(arxiv="", title="ours: the recipe table of jominy diagnose")
 
 SPURIOUS = ("random", "random_format", "format", "incorrect_any", "majority", "entropy")
-ONE_SHOT = ("one_shot_1", "one_shot_2", "one_shot_3")
+ONE_SHOT = ("one_shot_max_variance", "one_shot_random", "one_shot_hardest")
+"""The selected example first."""
 ADVISED = {
     "grpo": (TRUTH,),
     "one_shot": ONE_SHOT,

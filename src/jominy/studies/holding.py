@@ -1,6 +1,6 @@
 """An engine that serves many short runs from one starting model: loaded once, reset between runs, never written to disk.
 
-    reset()            the weights are the starting ones again, the optimiser is new
+    reset()                           the weights are the starting ones again, the optimiser is new
     sampler before the first step     what a call drew is remembered: arms with one seed share their first evaluation and first batch
 
 Same bits as a fresh engine: draws are a function of weights, prompts and seed. Left out: checkpoints, so a run that is stopped is run anew.
@@ -36,6 +36,7 @@ class HeldTrainer:
         self.start = [weight.detach().clone() for weight in self.trainer.learner.parameters]
         self.memory: OrderedDict[tuple[Any, ...], list[list[Rollout]]] = OrderedDict()
         self.at_start = True
+        self.trained: set[bytes] = set()
 
     def reset(self, settings: UpdateSpec) -> None:
         """Goes back to the start, with the optimiser that `settings` asks for."""
@@ -44,6 +45,7 @@ class HeldTrainer:
                 weight.copy_(before)
         self.trainer.learner = Learner(self.trainer.passes, weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
         self.at_start = True
+        self.trained = set()
 
     def sampler(self, step: int) -> Engine:
         """The engine as it stands; at the start one that remembers."""
@@ -55,7 +57,14 @@ class HeldTrainer:
     ) -> StepReport:
         """One optimiser step; without rows nothing moves."""
         self.at_start = self.at_start and not rows
-        return self.trainer.step(rows, weigh, learning_rate, clipped, norm_limit)
+        report = self.trainer.step(rows, weigh, learning_rate, clipped, norm_limit)
+        self.trained |= {row.prompt_ids.tobytes() for row in rows if row.advantages.any()}
+        return report
+
+    @property
+    def num_trained_prompts(self) -> int:
+        """Distinct prompts, as the model reads them, with a row whose advantage was not 0 in a step since `reset`."""
+        return len(self.trained)
 
     def check(self, prompts: Sequence[Prompt], max_tokens: int) -> None:
         """See `TrainingEngine`."""

@@ -1,99 +1,82 @@
 """The two kinds of work in a study: measure the base model of a cell, and train it by an arm.
 
-    base    rollouts of the untrained model, diagnosed: pass@k, and what `diagnose` advises
+    base    rollouts of the untrained model, diagnosed: pass@k, and what `diagnose` advises          (`measuring`)
     run     `train` with the arm's recipe and reward; right answers of each held-out prompt before and after
 
-A run whose reward never told two responses apart is stopped by `train`; its weights are the starting ones, so its after is its before.
+    status  finished
+            no gradient   no step of the whole run carried one; the weights are the starting ones, so its after is its before
+            exploded      `train` stopped it; it has no after
+            no example    no base prompt is one that the arm could train on; nothing was run
+
+`kl_nats` holds, of each evaluation behind the start, the KL to the starting policy a token, measured on its responses.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from jominy.alignment import strength
-from jominy.diagnosis import diagnose_path
 from jominy.engines import Explosion
-from jominy.evidence import gather
-from jominy.lab import build
-from jominy.sampling import sample
-from jominy.specs import DataSpec, DiagnosisSpec, EvaluateSpec, RunSpec, SampleSpec, UpdateSpec
-from jominy.steplog import first_live_step, read_steps
+from jominy.selecting import NothingToSelect
+from jominy.specs import DataSpec, EvaluateSpec, RunSpec, UpdateSpec
+from jominy.steplog import first_live_step, read_evaluations, read_steps
 from jominy.store import RunFolder
 from jominy.studies.design import Arm, Cell, Design
+from jominy.studies.folders import base_folder
 from jominy.studies.holding import HeldTrainer
+from jominy.studies.measuring import measure_base, start_of
+from jominy.studies.surroundings import surroundings
 from jominy.tables import groups_of
-from jominy.thresholds import thresholds_with
 from jominy.trainfolder import TrainFolder
 from jominy.training import train
-
-BASE_SEED = 7_000_003
-"""Of the prompts on which base models are measured: no run draws with it."""
 
 
 class Bench:
     """What a process keeps between jobs: the last model."""
 
-    def __init__(self, design: Design, out: Path) -> None:
-        """Nothing is loaded yet."""
-        self.design, self.out = design, out
+    def __init__(self, design: Design, out: Path, scratch: Path) -> None:
+        """Nothing is loaded yet; `out` is the study's folder, `scratch` this process's own."""
+        self.design, self.out, self.scratch = design, out, scratch
         self.held: dict[str, HeldTrainer] = {}
+        self.surroundings = surroundings()
 
     def do(self, job: dict[str, Any]) -> dict[str, Any]:
         """A job as `running` sends it, with what came of it."""
         cell = self.design.cell(job["cell"])
         if job["kind"] == "base":
-            return {**job, "base": self.measure_base(cell)}
-        return {**job, **self.run(cell, self.design.arm(job["arm"]), job["seed"])}
-
-    def measure_base(self, cell: Cell) -> dict[str, Any]:
-        """Right and scored responses of each prompt, and the advice."""
-        settings = self.design.settings[cell.group]
-        folder = self.base_folder(cell)
-        spec = SampleSpec(
-            task=cell.task,
-            model=start_of(cell),
-            prompts=settings.base_prompts,
-            rollouts=settings.base_rollouts,
-            max_tokens=settings.max_tokens,
-            seed=BASE_SEED,
-        )
-        sample(spec, folder, quiet=True)
-        diagnosis = diagnose_path(folder, DiagnosisSpec(group_size=settings.rollouts))
-        groups = groups_of(RunFolder(folder).rollouts())
-        return {
-            "device": RunFolder(folder).read_run()["device"],
-            "num_rollouts": settings.base_rollouts,
-            "correct": groups.num_correct_P().tolist(),
-            "scored": groups.num_scored_P().tolist(),
-            "advice": {advice.recipe: advice.fit for advice in diagnosis.advice},
-            "strength": strength(gather(groups, DiagnosisSpec(group_size=settings.rollouts), None), thresholds_with({})),
-        }
+            return {**job, "base": measure_base(cell, self.design.settings[cell.group], self.scratch, base_folder(self.out, cell))}
+        return {**job, **self.run(cell, self.design.arm(job["arm"]), job["seed"]), "environment": self.surroundings}
 
     def run(self, cell: Cell, arm: Arm, seed: int) -> dict[str, Any]:
         """One training run."""
-        started = time.monotonic()
+        started, processor_s = time.monotonic(), _processor_s()
         spec = self.spec_of(cell, arm, seed)
-        out = self.out / "runs" / f"{_slug(cell.name)}-{arm.name}-{seed}"
+        out = self.scratch / f"{cell.folder}-{arm.name}-{seed}"
         status, why = "finished", ""
         try:
             train(spec, out, overwrite=out.exists(), quiet=True, load_trainer=self._trainer)
         except Explosion as error:
             status, why = "exploded", str(error)
+        except NothingToSelect as error:
+            status, why = "no example", str(error)
         except ValueError as error:
-            if TrainFolder(out).run.read_run()["status"] != "stopped":
+            if not out.exists() or TrainFolder(out).run.read_run()["status"] != "stopped":
                 raise
             status, why = "no gradient", str(error)
-        found = _counts(TrainFolder(out), spec, status)
-        shutil.rmtree(out)
-        return {"status": status, "why": why, **found, "seconds": round(time.monotonic() - started, 2)}
+        num_trained = 0 if status == "no example" else next(iter(self.held.values())).num_trained_prompts
+        found = {**_counts(TrainFolder(out), spec, status), "unique_live_prompts": num_trained}
+        if out.exists():
+            shutil.rmtree(out)
+        seconds = {"seconds": round(time.monotonic() - started, 2), "cpu_seconds": round(_processor_s() - processor_s, 2)}
+        return {"status": status, "why": why, **found, **seconds}
 
     def spec_of(self, cell: Cell, arm: Arm, seed: int) -> RunSpec:
         """The run as `jominy train` would take it."""
         settings = self.design.settings[cell.group]
-        rule = None if arm.rank is None else f"max_variance:{self.base_folder(cell)},rank={arm.rank}"
+        rule = f"{arm.select}:{base_folder(self.out, cell)}" if arm.select in ("max_variance", "hardest") else arm.select
         return RunSpec(
             task=cell.task,
             model=start_of(cell),
@@ -104,7 +87,7 @@ class Bench:
             max_tokens=settings.max_tokens,
             seed=seed,
             data=DataSpec(reward=arm.reward, select=rule),
-            update=UpdateSpec(learning_rate=settings.learning_rate, minibatches=settings.minibatches),
+            update=UpdateSpec(learning_rate=settings.learning_rate, minibatches=settings.minibatches, patience=settings.steps),
             evaluate=EvaluateSpec(
                 eval_every=settings.steps,
                 eval_prompts=settings.eval_prompts,
@@ -113,10 +96,6 @@ class Bench:
                 kl_rollouts=0,
             ),
         )
-
-    def base_folder(self, cell: Cell) -> Path:
-        """The rollouts of the base model."""
-        return self.out / "base" / _slug(cell.name)
 
     def _trainer(self, spec: RunSpec, start: str, checkpoint: Path | None) -> HeldTrainer:
         """The held model, at its start."""
@@ -127,15 +106,10 @@ class Bench:
         return self.held[start]
 
 
-def start_of(cell: Cell) -> str:
-    """What is loaded: a name, or the folder of a lab model, which is made when it is not there."""
-    return cell.model if cell.lab is None else str(build(cell.lab, quiet=True))
-
-
 def _counts(folder: TrainFolder, spec: RunSpec, status: str) -> dict[str, Any]:
     """What results.json keeps of a run."""
     steps = read_steps(folder.path)
-    before = _right(folder.evaluation(0))
+    before = [] if status == "no example" else _right(folder.evaluation(0))
     finished = status == "finished"
     after = _right(folder.evaluation(spec.steps)) if finished else before if status == "no gradient" else None
     rollouts = folder.run.rollouts(["prompt_id"]) if steps else None
@@ -145,9 +119,9 @@ def _counts(folder: TrainFolder, spec: RunSpec, status: str) -> dict[str, Any]:
         "after": after,
         "reward": [_short(line["reward"]) for line in steps],
         "pass_rate": [_short(line["pass_rate"]) for line in steps],
+        "kl_nats": [_measured(line["kl_nats"]) for line in read_evaluations(folder.path) if line["step"] > 0],
         "num_live_prompts": [line["num_live_prompts"] for line in steps],
         "unique_prompts": 0 if rollouts is None else len(set(rollouts["prompt_id"].to_pylist())),
-        "unique_live_prompts": _unique_live(folder),
         "first_live_step": first_live_step(steps),
     }
 
@@ -159,21 +133,16 @@ def _right(folder: RunFolder) -> list[int]:
     return [by_id[prompt.id] for prompt in folder.read_prompts()]
 
 
-def _unique_live(folder: TrainFolder) -> int:
-    """Distinct prompts with a group whose rewards were not all equal."""
-    table = folder.run.rollouts(["prompt_id", "seed", "index", "reward"])
-    rewards: dict[tuple[str, int, int], set[float | None]] = {}
-    size = folder.run.read_run()["spec"]["rollouts"]
-    for row in table.to_pylist():
-        rewards.setdefault((row["prompt_id"], row["seed"], row["index"] // size), set()).add(row["reward"])
-    return len({key[0] for key, values in rewards.items() if len(values - {None}) > 1})
-
-
 def _short(value: float | None) -> float | None:
     """Four digits are enough for a curve."""
     return None if value is None else round(value, 4)
 
 
-def _slug(name: str) -> str:
-    """A name as a folder's."""
-    return name.replace(", ", "-").replace(" ", "_")
+def _measured(estimate: dict[str, Any] | None) -> float | None:
+    """The value of an estimate, to three digits: a KL may be small."""
+    return None if estimate is None or estimate["value"] is None else float(f"{estimate['value']:.3g}")
+
+
+def _processor_s() -> float:
+    """Seconds on processors so far, of this process and of those that it started and that have ended: rewards are graded in such."""
+    return sum(os.times()[:4])

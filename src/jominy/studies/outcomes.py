@@ -10,6 +10,7 @@ Left out on purpose: which arms and cells a claim is about.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from jominy.conclusion import Outcome
@@ -17,6 +18,7 @@ from jominy.explanation import signed, signed_interval
 from jominy.formatting import interval, number
 from jominy.records import Measure
 from jominy.results import Threshold
+from jominy.studies.reading import StudyRuns
 
 WORTHWHILE = 0.25
 HALF = 0.5
@@ -65,6 +67,15 @@ def points(measure: Measure) -> str:
 def percent(measure: Measure) -> str:
     """A share in words: `47.0 % [21.0, 71.2]`, or why there is none."""
     return f"undefined ({measure.why_none})" if measure.value is None else f"{number(measure.value, 'share')} % {bounds(measure)}"
+
+
+def ran(runs: StudyRuns, arms: Sequence[str]) -> str:
+    """Cells and runs behind a claim, in words."""
+    pairs = {key: seeds for key, seeds in runs.differences.items() if key[1] in arms}
+    cells = {cell for cell, _ in pairs}
+    return f"{sum(len(seeds) for seeds in pairs.values())} runs in {len(cells)} cells: " + "; ".join(
+        runs.title(arm) for arm in arms if any(key[1] == arm for key in pairs)
+    )
 
 
 def outcome_of(gain: Measure, share: Measure, num_seeds: int, enough: float) -> Outcome:

@@ -1,6 +1,8 @@
 """From `results.json` to arrays by cell, arm and seed, and the estimates on them that claims and tables are made of.
 
-    runs[cell, arm][seed] = (after - before) / num_rollouts, [P];       a run that exploded has no "after" and is left out, and counted
+    runs[cell, arm][seed] = (after - before) / num_rollouts, [P]
+
+A run that exploded has no "after", one that found no example to train on was never begun: both are left out, and counted.
 
 A study may be read at any moment: whatever is not there yet is left out, and an estimate without runs is undefined with the reason.
 Left out on purpose: verdicts (each study's claims) and words (`writing`).
@@ -16,10 +18,8 @@ from typing import Any
 import numpy as np
 
 from jominy.conclusion import ArmTitle, CellBase
-from jominy.groups import Groups
-from jominy.measures.liveness import measure_liveness
-from jominy.measures.passk import measure_passk
 from jominy.records import Measure
+from jominy.studies.bases import SEED, base_of
 from jominy.studies.gains import Doubles, Draws, Resampled, combine, draw, measure_gain, measure_share, resample
 
 Record = Mapping[str, Any]
@@ -27,9 +27,10 @@ Contrast = Mapping[str, float]
 """Arm -> its coefficient: {"a": 1} is a gain, {"a": 1, "b": -1} a difference of gains."""
 
 TRUTH = "ground_truth"
-ALIGNMENT_K = 16
-SEED = 20250821
-"""Of every resample, so that the same results give the same page."""
+FINISHED = ("finished", "no gradient")
+"""Of a run that has an "after": without a gradient it is the start itself."""
+NO_EXAMPLE = "no example"
+"""Of a run whose rule found nothing to train on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,6 +50,8 @@ class StudyRuns:
     """(cell, arm) -> seed -> [P] after minus before, in shares; only runs that have both."""
     still: frozenset[tuple[str, str, int]]
     """(cell, arm, seed) of runs in which no weight moved."""
+    without_example: frozenset[tuple[str, str]]
+    """(cell, arm) with a run that found no example to train on."""
     memory: dict[tuple[str, str, tuple[int, ...], int], Resampled] = field(default_factory=dict)
     """What was resampled already."""
 
@@ -60,9 +63,21 @@ class StudyRuns:
         """What tables call an arm."""
         return next(one.title for one in self.arms if one.name == arm)
 
+    def knows(self, arm: str) -> bool:
+        """Whether the study has such an arm."""
+        return any(one.name == arm for one in self.arms)
+
     def has(self, cell: str, arm: str) -> bool:
         """Whether a run of the pair has finished."""
         return bool(self.differences.get((cell, arm)))
+
+    def mean_of(self, cell: str, arm: str) -> float:
+        """The gain of a pair that has runs, over all of its seeds."""
+        return float(np.mean([difference_P.mean() for difference_P in self.differences[cell, arm].values()]))
+
+    def together(self, cell: str, arms: Sequence[str]) -> bool:
+        """Whether some seed has finished runs of all these arms."""
+        return bool(self._seeds(cell, dict.fromkeys(arms, 1.0)))
 
     def among(self, cell: str, arms: Sequence[str]) -> Contrast:
         """The mean over those of the arms that the cell has runs of; empty where it has none."""
@@ -131,10 +146,11 @@ def read_runs(results: Record) -> StudyRuns:
     try:
         return StudyRuns(
             results=results,
-            cells=tuple(_base_of(cell, results["settings"].get(cell["group"]) or {}) for cell in results["cells"]),
+            cells=tuple(base_of(cell, results["settings"].get(cell["group"]) or {}) for cell in results["cells"]),
             arms=tuple(ArmTitle(name=arm["name"], title=arm["title"], family=arm["family"]) for arm in results["arms"]),
             differences=_differences(results["runs"]),
             still=frozenset((run["cell"], run["arm"], run["seed"]) for run in results["runs"] if run["status"] == "no gradient"),
+            without_example=frozenset((run["cell"], run["arm"]) for run in results["runs"] if run["status"] == NO_EXAMPLE),
         )
     except KeyError as error:
         raise ValueError(f"results.json lacks the field {error}; it was not written by `jominy study`, or by another version") from error
@@ -144,41 +160,10 @@ def _differences(runs: Sequence[Record]) -> dict[tuple[str, str], dict[int, Doub
     found: dict[tuple[str, str], dict[int, Doubles]] = {}
     for run in runs:
         after = run["before"] if run["status"] == "no gradient" else run["after"]
-        if run["status"] != "exploded" and after is not None and run["before"]:
+        if run["status"] in FINISHED and after is not None and run["before"]:
             before_P, after_P = np.asarray(run["before"], dtype=np.float64), np.asarray(after, dtype=np.float64)
             if before_P.shape != after_P.shape:
                 where = f"{run['cell']}, {run['arm']}, seed {run['seed']}"
                 raise ValueError(f"results.json: the run {where} has {len(before_P)} prompts before and {len(after_P)} after")
             found.setdefault((run["cell"], run["arm"]), {})[run["seed"]] = (after_P - before_P) / run["num_rollouts"]
     return found
-
-
-def _base_of(cell: Record, settings: Record) -> CellBase:
-    base = cell.get("base")
-    return CellBase(
-        name=cell["name"],
-        group=cell["group"],
-        model=cell["model_title"],
-        task=cell["task"],
-        num_seeds=len(cell["seeds"]),
-        strength="unknown" if base is None else base["strength"],
-        measures=_undefined() if base is None else _measures_of(base, int(settings.get("rollouts", 2))),
-        advice={} if base is None else base["advice"],
-    )
-
-
-def _undefined() -> tuple[Measure, ...]:
-    why = "the base model is not measured yet"
-    return tuple(Measure(name=name, value=None, why_none=why) for name in ("pass@1", f"pass@{ALIGNMENT_K}", "live share"))
-
-
-def _measures_of(base: Record, group_size: int) -> tuple[Measure, ...]:
-    """pass@1, pass@16 and the live share at the group size of the runs, from the counts of the base model."""
-    scored_P, correct_P = np.asarray(base["scored"], dtype=np.int64), np.asarray(base["correct"], dtype=np.int64)
-    offsets_P1 = np.concatenate(([0], np.cumsum(scored_P)))
-    right_N = np.arange(offsets_P1[-1]) - np.repeat(offsets_P1[:-1], scored_P) < np.repeat(correct_P, scored_P)
-    groups = Groups(
-        offsets_P1=offsets_P1, rewards_N=right_N.astype(np.float64), scored_N=np.ones(len(right_N), dtype=bool), correct_N=right_N
-    )
-    passk = measure_passk(groups, ks=(1, ALIGNMENT_K)).curve
-    return (*passk, measure_liveness(groups, np.random.default_rng(SEED), group_size=max(group_size, 2)).live)

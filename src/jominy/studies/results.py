@@ -1,4 +1,4 @@
-"""results.json: everything that a study found, and all that it needs to go on: cells with their base, arms, runs.
+"""results.json: everything that a study found, and all that it needs to go on: cells with their base, arms, environments, runs.
 
 A run's line holds the right answers of each held-out prompt before and after, so that every interval can be computed again from the file.
 Lists of numbers stand on one line, so that a change shows as the runs it adds. Left out: rollouts and models.
@@ -25,8 +25,10 @@ def read_results(folder: Path, design: Design) -> dict[str, Any]:
     """
     asked = _described(design)
     if not (folder / RESULTS_FILE).is_file():
-        return {"schema_version": SCHEMA_VERSION, **asked, "environment": None, "runs": []}
+        return {"schema_version": SCHEMA_VERSION, **asked, "environments": [], "runs": []}
     there = read_json(folder / RESULTS_FILE)
+    if "environments" not in there:
+        raise ValueError(f"{folder} holds a study of an earlier version, which wrote other things down; choose another --out")
     for name in ("study", "scale", "settings"):
         if there[name] != asked[name]:
             raise ValueError(f"{folder} holds a study with another {name} ({there[name]!r}, now {asked[name]!r}); choose another --out")
@@ -83,7 +85,7 @@ def _described(design: Design) -> dict[str, Any]:
                 "family": arm.family,
                 "recipe": arm.recipe,
                 "reward": arm.reward,
-                "select": None if arm.rank is None else f"max_variance,rank={arm.rank}",
+                "select": arm.select,
             }
             for arm in design.arms
         ],

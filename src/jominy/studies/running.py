@@ -3,6 +3,8 @@
 Whatever is in results.json is not run again, so a study that is killed goes on, also in another folder that holds a copy of the file.
 Seeds are the outermost loop: a study that is stopped early has some seeds of everything, not everything of some cells. Jobs run in
 processes of their own (`worker`), several side by side where models are small; a run's bits do not depend on how many there are.
+
+    OUT/results.json   OUT/base/CELL/   OUT/runs/PID-.../        what was found; rollouts of base models; where processes work
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from typing import Any
 
 from jominy.progress import job_bar
 from jominy.rewards.loading import load_object
-from jominy.sampling import environment
 from jominy.store import RunFolder
 from jominy.studies.design import Design, Settings
+from jominy.studies.folders import base_folder, remove_scratch, remove_stale
 from jominy.studies.results import read_results, write_results
+from jominy.studies.surroundings import place_of
 
 STUDIES = {"alignment": "jominy.studies.alignment:design"}
 """Name -> path of a function from the scale to the design."""
@@ -69,10 +72,10 @@ def study(
         KeyboardInterrupt: passed on; what was finished is kept and written.
     """
     design = load_design(name, scale)
-    results = read_results(out, design)
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    results |= {"environment": environment()}
     with RunFolder(out).lock():
+        results = read_results(out, design)
+        remove_stale(out)
         write_results(out, results)
         try:
             for group, settings in design.settings.items():
@@ -90,7 +93,7 @@ def _bases(design: Design, group: str, results: dict[str, Any], out: Path) -> li
     """Base models to measure: those that no result knows, and those whose rollouts a run needs and the folder lacks."""
     known = {cell["name"] for cell in results["cells"] if cell["base"] is not None}
     wanted = [cell for cell in design.cells if cell.group == group]
-    there = {cell.name for cell in wanted if (out / "base" / cell.name.replace(", ", "-").replace(" ", "_") / "run.json").is_file()}
+    there = {cell.name for cell in wanted if RunFolder(base_folder(out, cell)).exists()}
     return [[{"kind": "base", "cell": cell.name}] for cell in wanted if cell.name not in known & there]
 
 
@@ -156,7 +159,8 @@ def _until_all_end(answers: Queue[Job | None], number: int) -> Iterator[Job]:
 def _take_in(answer: Job, results: dict[str, Any]) -> None:
     """Puts an answer where it belongs."""
     if answer["kind"] == "run":
-        results["runs"].append({name: value for name, value in answer.items() if name != "kind"})
+        line = {name: value for name, value in answer.items() if name != "kind"}
+        results["runs"].append({**line, "environment": place_of(answer["environment"], results["environments"])})
         return
     for cell in results["cells"]:
         if cell["name"] == answer["cell"]:
@@ -179,7 +183,7 @@ class _Worker:
         command = "from jominy.studies.worker import main; main()"
         words = [sys.executable, "-W", "ignore", "-c", command, design.study, design.scale, str(out), str(threads)]
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        self.queue, self.answers, self.deadline = queue, answers, deadline
+        self.queue, self.answers, self.deadline, self.out = queue, answers, deadline, out
         self.thread = threading.Thread(target=self._talk, daemon=True)
         self.thread.start()
 
@@ -216,6 +220,7 @@ class _Worker:
         self.process.kill()
         self.process.wait()
         self.thread.join()
+        remove_scratch(self.out, self.process.pid)
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             try:

@@ -116,9 +116,10 @@ def _trained_on(
     if chosen is None:
         chosen = select(spec.data.select, pool, held_out if own else [], seed=spec.seed, success=spec.data.success)
     ids = {prompt.id for prompt in chosen.prompts}
-    left = [prompt for prompt in held_out if prompt.id not in ids]
-    spare = [prompt for prompt in pool if prompt.id not in ids] if own else []
-    left += spare[: len(held_out) - len(left)]
+    spare = iter([prompt for prompt in pool if prompt.id not in ids] if own else [])
+    # In place, so that runs which differ in the selection alone hold the other prompts in the same order.
+    in_place = [next(spare, None) if prompt.id in ids else prompt for prompt in held_out]
+    left = [prompt for prompt in in_place if prompt is not None]
     if held_out and not left:
         raise ValueError(f"--select {spec.data.select} leaves no prompt to hold out; choose fewer, give --eval-task, or --eval-every 0")
     if recipe.source == "demonstrations" and any(prompt.gold_answer is None for prompt in chosen.prompts):

@@ -60,7 +60,8 @@ LIMITS = (
     "on the web; what a spurious reward brings out of such a model, these may not hold at all.",
     "The horizon is short: a fixed number of steps for all arms. An arm that needs more looks futile.",
     "Lab models and settings were chosen after trials with one seed, some of them of arms that are judged here (see the study's module).",
-    "Settings were tuned so that the ungated random reward does not destroy the model.",
+    "Learning rates were chosen, on one to three trials, so that an ungated random reward does not by itself cost the model what it can do; "
+    "the true reward would gain more at a higher one. That random neither gains nor loses much is in part this choice.",
     "The lab models break off in part of their answers, as they were made to (cut_share), and RL can remove that: part of every gain is "
     "form. What an arm gated by the form gains beyond it is its gain minus that of the arm form.",
     "The study's true reward pays a right answer in any form (gate=none); the paper's pays it in form only.",

@@ -17,7 +17,7 @@ from jominy.lab import LabSpec, build, building, half_able
 from jominy.lab.building import half_able_spec
 from jominy.lab.characters import PRINTABLE, make_tokenizer
 from jominy.lab.demonstrations import Demonstration, demonstrate, shared_phrases
-from jominy.lab.fitting import Encoded, _batches, encode
+from jominy.lab.fitting import Encoded, _add_gradient, _batches, encode
 from jominy.lab.spec import ARCHITECTURES, name_of
 from jominy.records import Message, Prompt, Reward, Sampling, Task
 from jominy.tasks.loading import load_task
@@ -184,6 +184,7 @@ def test_training_lowers_the_loss_of_the_answers(tiny_folder, tmp_path, monkeypa
         ({"tasks": ()}, "at least one task"),
         ({"pass_rate": 0.0}, "pass_rate"),
         ({"steps": 0}, "steps must be"),
+        ({"smoothing": 1.0}, "smoothing must be"),
         ({"width": 100}, "multiple of 32"),
         ({"architecture": "rnn"}, "there are llama"),
         ({"wrong_share": 0.6, "cut_share": 0.5}, "at most 1"),
@@ -261,3 +262,22 @@ def test_answer_formats_that_cannot_be() -> None:
 def test_another_answer_format_is_another_model() -> None:
     tasks = [load_task("arithmetic")]
     assert name_of(LabSpec(tasks=("arithmetic",)), tasks) != name_of(LabSpec(tasks=("arithmetic",), answers=("{target}",)), tasks)
+
+
+def test_smoothing_moves_each_target_towards_all_tokens_alike(tiny_folder):
+    """With respect to the scores of one token, the gradient is p - q; q by hand: 0.2 / V everywhere, and 0.8 more at the target."""
+    engine = LocalEngine.load(str(tiny_folder), "cpu")
+    scores: list[torch.Tensor] = []
+    engine.model.get_output_embeddings().register_forward_hook(lambda module, given, made: (made.retain_grad(), scores.append(made))[1])
+    _add_gradient(engine.model, [Encoded(prompt_ids=[5, 6, 7], answer_ids=[9])], 0.2)
+    vocabulary = scores[0].shape[1]
+    wanted = torch.full((vocabulary,), 0.2 / vocabulary)
+    wanted[9] += 0.8
+    assert torch.allclose(scores[0].grad[0], scores[0].detach().softmax(1)[0] - wanted, atol=1e-6)
+
+
+def test_a_model_without_smoothing_keeps_its_name():
+    tasks = [load_task("arithmetic")]
+    # made before smoothing could be asked for
+    assert name_of(LabSpec(tasks=("arithmetic",)), tasks) == "lab-1e2af142e5cc"
+    assert name_of(LabSpec(tasks=("arithmetic",), smoothing=0.1), tasks) != name_of(LabSpec(tasks=("arithmetic",)), tasks)

@@ -1,6 +1,8 @@
 """The training of a lab model: cross-entropy on the answers, and checks that say how able it is.
 
-    loss = -mean over answer tokens of log p(token | prompt, earlier answer tokens)
+    loss = -mean over answer tokens of sum_v q_v log p(v | prompt, earlier answer tokens),    q = (1 - e) 1[v = token] + e / V
+
+with e = `spec.smoothing`, 0 unless asked for.
 
 Hidden matrices go through Muon, the rest through AdamW, both with a short warm-up and a linear decay over `spec.steps`; on sums this
 needed a third of the steps of AdamW alone. Every CHECK_EVERY steps or more one answer is drawn at temperature 1 to each of CHECK_PROMPTS
@@ -136,7 +138,7 @@ def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequen
         )
     max_tokens = max(len(one.answer_ids) for one in whole)
     seen = {demonstration.prompt.id for demonstration in shown}
-    learner = _Learner(engine.model)
+    learner = _Learner(engine.model, spec.smoothing)
     checks: list[tuple[int, float]] = []
     with _threads(NUM_THREADS), contextlib.ExitStack() as stack:
         graders = [stack.enter_context(Grader(task.reward)) for task in tasks]
@@ -196,7 +198,7 @@ def measure(
 class _Learner:
     """The optimiser steps taken on a model, counted and timed."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, smoothing: float = 0.0) -> None:
         """No steps yet. Muon gets the matrices of the decoder's layers, AdamW embeddings, head, norms and biases.
 
         AdamW is not fused: the fused one writes weights without marking them as changed, and the engine would sample with the old ones.
@@ -205,7 +207,7 @@ class _Learner:
         inner = [weight for weight in model.parameters() if weight.ndim == 2 and id(weight) not in outer]
         chosen = set(map(id, inner))
         rest = [weight for weight in model.parameters() if id(weight) not in chosen]
-        self.model = model
+        self.model, self.smoothing = model, smoothing
         self.muon = torch.optim.Muon(inner, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
         self.adam = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.01, fused=False)
         self.num_steps = self.num_tokens = 0
@@ -214,7 +216,7 @@ class _Learner:
     def step(self, batch: Sequence[Encoded], rate: float) -> None:
         """One step on the answers of a batch at a share of the full learning rate."""
         started = time.monotonic()
-        _add_gradient(self.model, batch)
+        _add_gradient(self.model, batch, self.smoothing)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.muon.param_groups[0]["lr"], self.adam.param_groups[0]["lr"] = rate * RATE_HIDDEN, rate * RATE_REST
         self.muon.step()  # type: ignore[no-untyped-call]
@@ -225,7 +227,7 @@ class _Learner:
         self.seconds += time.monotonic() - started
 
 
-def _add_gradient(model: Any, batch: Sequence[Encoded]) -> None:
+def _add_gradient(model: Any, batch: Sequence[Encoded], smoothing: float = 0.0) -> None:
     """Adds the gradient of the loss; padding stands behind the answers, where a causal model needs no mask."""
     width = max(map(len, batch))
     tokens_BT = torch.zeros(len(batch), width, dtype=torch.int64)
@@ -238,7 +240,8 @@ def _add_gradient(model: Any, batch: Sequence[Encoded]) -> None:
     with TrainingLinears():
         hidden_BTH = model.get_decoder()(tokens_BT, use_cache=False).last_hidden_state
         logits_NV = model.get_output_embeddings()(hidden_BTH[inside_BT])
-        torch.nn.functional.cross_entropy(logits_NV, wanted_BT[inside_BT]).backward()  # type: ignore[no-untyped-call]
+        loss = torch.nn.functional.cross_entropy(logits_NV, wanted_BT[inside_BT], label_smoothing=smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def _check_every(whole: Sequence[Encoded], rows: int, max_tokens: int) -> int:

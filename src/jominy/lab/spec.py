@@ -54,6 +54,8 @@ class LabSpec:
     in a few further steps at the end, and lower the pass rate by about this share."""
     answers: tuple[str, ...] = (GOLD,)
     """Answer formats in equal shares, of right and cut demonstrations: `{gold}` is the task's gold answer, `{target}` its target."""
+    smoothing: float = 0.0
+    """Label smoothing, in [0, 1): so much of each target token's probability is spread evenly over all tokens."""
     architecture: str = "llama"
     """llama, qwen2, qwen3 or gpt_neox."""
     width: int = 192
@@ -85,6 +87,8 @@ class LabSpec:
             )
         if self.cut_share == 1:
             raise ValueError("cut_share must be below 1, for the model learns the task from whole answers")
+        if not 0 <= self.smoothing < 1:
+            raise ValueError(f"smoothing must be at least 0 and below 1, got {self.smoothing}")
         if self.width < HEAD_WIDTH or self.width % HEAD_WIDTH:
             raise ValueError(f"width must be a multiple of {HEAD_WIDTH}, got {self.width}")
         if self.architecture not in ARCHITECTURES:
@@ -106,8 +110,9 @@ def name_of(spec: LabSpec, tasks: Sequence[Task]) -> str:
     words = [word for task in spec.tasks for word in (task, *task.replace(",", ":").split(":"))]
     files = [hashlib.sha256(Path(word).read_bytes()).hexdigest() for word in dict.fromkeys(words) if Path(word).is_file()]
     fields = asdict(spec)
-    if spec.answers == (GOLD,):
-        # models that were made before there was a choice keep their name
-        del fields["answers"]
+    # models that were made before there was a choice keep their name
+    for field, plain in (("answers", (GOLD,)), ("smoothing", 0.0)):
+        if fields[field] == plain:
+            del fields[field]
     content = json.dumps([VERSION, fields, prompts, files], sort_keys=True)
     return f"lab-{hashlib.sha256(content.encode()).hexdigest()[:12]}"

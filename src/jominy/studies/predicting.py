@@ -1,0 +1,164 @@
+"""Does a number of the base model say what RL gains, and does it say more than the pass rate does? Over models, which are few.
+
+    r(x, y | z) = Pearson's correlation of what is left of x and of y when the columns of z have been fitted to each by least squares
+    interval      tanh(atanh(r) -+ q / sqrt(M - K - 3)),  M models, K columns                              (Fisher 1924)
+    p             share of permutations of the left-over x, within strata where there are any, with |r| at least as large
+                  (Freedman & Lane 1983; the order seen is one of them, so p is never 0)
+    left out      each family of models is predicted by least squares on the others; error = (y - prediction)^2
+
+A constant is always among the columns. What a second number adds is the fall of the error, as a share of the error of predicting the mean
+of the other families; its interval is Student's over families, for models of a family are alike.
+Left out on purpose: ridge, splines and everything else that a dozen models cannot bear.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jominy.records import Floats, Ints, Measure
+from jominy.stats import LEVEL, normal_quantile, student_quantile
+
+Doubles = NDArray[np.float64]
+
+NUM_PERMUTATIONS = 10_000
+SMALL = 1e-12
+"""Below this spread, relative to the values, nothing is left."""
+
+
+def left_over(values_M: Floats, others_MK: Floats) -> Doubles:
+    """[M] what a least-squares fit on a constant and the columns of `others_MK` leaves of the values.
+
+    >>> left_over(np.array([1.0, 2.0, 4.0, 5.0]), np.zeros((4, 0)))
+    array([-2., -1.,  1.,  2.])
+    """
+    design_MK = np.column_stack([np.ones(len(values_M)), others_MK])
+    fitted, *_ = np.linalg.lstsq(design_MK, values_M, rcond=None)
+    rest_M: Doubles = values_M - design_MK @ fitted
+    return rest_M
+
+
+def levels(stratum_M: Ints) -> Doubles:
+    """[M, strata - 1] a column for each stratum but the first: fitted, they take each stratum's mean off.
+
+    >>> levels(np.array([7, 7, 9]))
+    array([[0.],
+           [0.],
+           [1.]])
+    """
+    return np.asarray(stratum_M[:, None] == np.unique(stratum_M)[None, 1:], dtype=np.float64)
+
+
+def partial_correlation(
+    name: str, first_M: Floats, second_M: Floats, others_MK: Floats, rng: np.random.Generator, *, stratum_M: Ints | None = None
+) -> tuple[Measure, float | None]:
+    """Correlation over models with other numbers held fixed, and the two-sided chance of one at least so large.
+
+    Args:
+        name: of the measure.
+        first_M: [M] one number a model.
+        second_M: [M] the other.
+        others_MK: [M, K] what is held fixed; K may be 0.
+        rng: source of the permutations.
+        stratum_M: [M] compare within these alone: each gets its own level, and models change places within theirs only.
+
+    Returns:
+        Undefined below K + 5 models, or where one of the two has nothing left.
+    """
+    if stratum_M is not None:
+        others_MK = np.column_stack([others_MK, levels(stratum_M)])
+    num_models, num_fixed = len(first_M), others_MK.shape[1]
+    meaning = "Pearson's correlation over models" + (" with the other numbers held fixed." if num_fixed else ".")
+    if num_models < num_fixed + 5:
+        why = f"it needs {num_fixed + 5} models at least, there are {num_models}"
+        return Measure(name=name, value=None, unit="correlation", why_none=why, meaning=meaning), None
+    rest_M, other_M = left_over(first_M, others_MK), left_over(second_M, others_MK)
+    if any(np.abs(rest).max() < SMALL * max(1.0, np.abs(all_).max()) for rest, all_ in ((rest_M, first_M), (other_M, second_M))):
+        return Measure(name=name, value=None, unit="correlation", why_none="nothing is left to correlate", meaning=meaning), None
+    value = _cosine(rest_M, other_M)
+    low, high = None, None
+    if abs(value) < 1 - SMALL:
+        reach = normal_quantile(0.5 + LEVEL / 2) / math.sqrt(num_models - num_fixed - 3)
+        low, high = math.tanh(math.atanh(value) - reach), math.tanh(math.atanh(value) + reach)
+    measure = Measure(name=name, value=value, low=low, high=high, unit="correlation", meaning=meaning)
+    order_RM = _orders(num_models, stratum_M, rng)
+    design_MK = np.column_stack([np.ones(num_models), others_MK])
+    # A permuted residual is no longer free of the other columns: they are fitted again, as the residual itself was.
+    shuffled_RM = rest_M[order_RM]
+    shuffled_RM = shuffled_RM - shuffled_RM @ design_MK @ np.linalg.pinv(design_MK.T @ design_MK) @ design_MK.T
+    norm_R = np.sqrt((shuffled_RM**2).sum(axis=1) * float(other_M @ other_M))
+    drawn_R = (shuffled_RM @ other_M) / np.where(norm_R > 0, norm_R, np.inf)
+    as_large = int(np.count_nonzero(np.abs(drawn_R) >= abs(value) - 1e-9))
+    return measure, (as_large + 1) / (len(order_RM) + 1)
+
+
+def _cosine(first_M: Doubles, second_M: Doubles) -> float:
+    norm = math.sqrt(float(first_M @ first_M) * float(second_M @ second_M))
+    return min(max(float(first_M @ second_M) / norm, -1.0), 1.0)
+
+
+def _orders(num_models: int, stratum_M: Ints | None, rng: np.random.Generator) -> Ints:
+    """[R, M] random orders that keep each model in its stratum."""
+    order_RM = np.tile(np.arange(num_models), (NUM_PERMUTATIONS, 1))
+    for stratum in np.unique(stratum_M) if stratum_M is not None else [None]:
+        place_S = np.arange(num_models) if stratum is None else np.flatnonzero(stratum_M == stratum)
+        order_RM[:, place_S] = rng.permuted(order_RM[:, place_S], axis=1)
+    return order_RM
+
+
+def predict_left_out(values_M: Floats, features_MK: Floats, family_M: Ints) -> Doubles:
+    """[M] each model's value by least squares, on a constant and the features, over the models of the other families.
+
+    Raises:
+        ValueError: there are fewer than two families.
+    """
+    if len(np.unique(family_M)) < 2:
+        raise ValueError("leaving a family out needs two families at least")
+    predicted_M = np.empty(len(values_M))
+    for family in np.unique(family_M):
+        out_M = family_M == family
+        design_MK = np.column_stack([np.ones(len(values_M)), features_MK])
+        fitted, *_ = np.linalg.lstsq(design_MK[~out_M], values_M[~out_M], rcond=None)
+        predicted_M[out_M] = design_MK[out_M] @ fitted
+    return predicted_M
+
+
+def skill_added(name: str, values_M: Floats, features: Sequence[Floats], more: Sequence[Floats], family_M: Ints) -> Measure:
+    """By how much further numbers lower the error of predicting families that were left out.
+
+    added = mean over families of (error with `features` - error with `more` besides) / mean error of predicting the others' mean
+
+    Args:
+        name: of the measure.
+        values_M: [M] what is predicted.
+        features: [M] each, used in both.
+        more: [M] each, used in the second only.
+        family_M: [M] which models are alike.
+
+    Returns:
+        1 where the error falls from that of the mean to 0; below 0 where the further numbers mislead. Undefined below three families, or
+        where some fit has fewer than two models more than it has columns.
+    """
+    meaning = "Fall of the squared error on families left out, as a share of the error of predicting the mean of the others."
+    families, num_models = np.unique(family_M), len(values_M)
+    columns = len(features) + len(more) + 1
+    fewest = num_models - max((int(np.count_nonzero(family_M == family)) for family in families), default=0)
+    if len(families) < 3 or fewest < columns + 2:
+        why = f"it needs three families and {columns + 2} models besides each, there are {len(families)} families of {num_models} models"
+        return Measure(name=name, value=None, unit="share", why_none=why, meaning=meaning)
+    empty_M0 = np.zeros((num_models, 0))
+    plain_MK = np.column_stack([empty_M0, *features])
+    errors = [
+        (values_M - predict_left_out(values_M, each_MK, family_M)) ** 2
+        for each_MK in (empty_M0, plain_MK, np.column_stack([plain_MK, *more]))
+    ]
+    mean_error = float(errors[0].mean())
+    if mean_error < SMALL**2:
+        return Measure(name=name, value=None, unit="share", why_none="all models gained the same", meaning=meaning)
+    fall_F = np.array([(errors[1] - errors[2])[family_M == family].mean() for family in families]) / mean_error
+    value = float(fall_F.mean())
+    reach = student_quantile(0.5 + LEVEL / 2, len(families) - 1) * float(fall_F.std(ddof=1)) / math.sqrt(len(families))
+    return Measure(name=name, value=value, low=value - reach, high=value + reach, unit="share", meaning=meaning)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jominy.studies.alignment import ARMS
+from jominy.studies.alignment.design import ARMS
 from jominy.studies.design import Cell, Design, Settings
 from jominy.studies.results import read_results, write_results
 from jominy.studies.writing import write_study

@@ -16,9 +16,10 @@ import pytest
 from jominy.engines.trainer import LocalTrainer
 from jominy.records import Reward, Rollout
 from jominy.specs import DataSpec, EvaluateSpec, RunSpec, UpdateSpec
-from jominy.steplog import read_steps
+from jominy.steplog import read_evaluations, read_steps
 from jominy.store import RunFolder
-from jominy.studies import alignment
+from jominy.studies.alignment import STUDY
+from jominy.studies.alignment.design import LAB_CELLS
 from jominy.studies.design import Arm, Cell, Design, OneExample
 from jominy.studies.folders import own_scratch, remove_stale
 from jominy.studies.holding import HeldTrainer
@@ -142,7 +143,7 @@ def lines_of(folder: Path) -> list[dict[str, Any]]:
 def bench_of(tmp_path: Path, arm: Arm, **settings: Any) -> tuple[Bench, Cell]:
     """Two cells of sums with one untrained model, which is never right about three digits."""
     model = str(tiny.save("llama", tmp_path / "m"))
-    cell = replace(alignment.LAB_CELLS[0], lab=None, model=model, task="arithmetic:digits=3")
+    cell = replace(LAB_CELLS[0], lab=None, model=model, task="arithmetic:digits=3")
     design = load_design("alignment", "smoke")
     small = replace(design.settings["lab"], **settings)
     (tmp_path / "scratch").mkdir(exist_ok=True)
@@ -155,6 +156,29 @@ def task_of_words(tmp_path: Path) -> str:
     file = tmp_path / "words.jsonl"
     file.write_text("".join(json.dumps({"prompt": f"w{number}", "target": "w9"}) + "\n" for number in range(20, 70)))
     return str(file)
+
+
+def test_a_study_may_measure_more(tmp_path: Path) -> None:
+    """In a run whose rewards are random, with an evaluation every other step, and in one that exploded or had nothing to train on."""
+    arm = arm_of("grpo", "random")
+    bench, cell = bench_of(tmp_path, arm, steps=3, prompts=2, rollouts=4, max_tokens=3, base_prompts=2, base_rollouts=2, eval_every=2)
+    assert "more" not in bench.do({"kind": "base", "cell": cell.name})["base"]
+    bench.study = replace(
+        STUDY,
+        more_of_base=lambda folder, cell, settings: {
+            "drawn": len(RunFolder(folder).rollouts()),
+            "task": cell.task,
+            "of": settings.base_prompts,
+        },
+        more_of_run=lambda folder, spec: {"steps": [line["step"] for line in read_evaluations(folder.path)], "seed": spec.seed},
+    )
+    # 2 prompts with 2 responses each
+    assert bench.do({"kind": "base", "cell": cell.name})["base"]["more"] == {"drawn": 4, "task": cell.task, "of": 2}
+    found = bench.run(cell, arm, 5)
+    assert (found["status"], found["more"]) == ("finished", {"steps": [0, 2, 3], "seed": 5})
+    assert len(found["kl_nats"]) == 2
+    hardest = replace(arm, select="hardest")
+    assert bench.run(cell, hardest, 0)["more"] is None, "the base is never right, so there is no example"
 
 
 def arm_of(recipe: str, reward: str, **more: Any) -> Arm:
@@ -371,6 +395,39 @@ def test_another_study_in_the_folder_is_refused(tmp_path: Path) -> None:
     earlier = {name: value for name, value in results_in(tmp_path).items() if name != "environments"}
     write_results(tmp_path, earlier)
     with pytest.raises(ValueError, match="an earlier version"):
+        read_results(tmp_path, design)
+
+
+def test_a_field_that_a_file_lacks_is_at_its_default(tmp_path: Path) -> None:
+    """A folder of before there was a setting goes on, and its file stays as it is."""
+    design = load_design("alignment", "smoke")
+    found = read_results(tmp_path, design)
+    del found["settings"]["lab"]["threads"]
+    found["cells"] = [{**cell, "base": {"correct": []}} for cell in found["cells"]]
+    for cell in found["cells"]:
+        del cell["lab"]["answers"]
+    write_results(tmp_path, found)
+    before = (tmp_path / RESULTS_FILE).read_bytes()
+    write_results(tmp_path, read_results(tmp_path, design))
+    assert (tmp_path / RESULTS_FILE).read_bytes() == before
+    single = replace(design.settings["lab"], threads=1)
+    with pytest.raises(ValueError, match="another settings"):
+        read_results(tmp_path, replace(design, settings={"lab": single}))
+    assert design.cells[0].lab is not None
+    other = replace(design.cells[0], lab=replace(design.cells[0].lab, answers=("{target}",)))
+    with pytest.raises(ValueError, match=f"runs of another {other.name}"):
+        read_results(tmp_path, replace(design, cells=(other, *design.cells[1:])))
+
+
+def test_later_settings_are_written_where_they_are_used(tmp_path: Path) -> None:
+    design = load_design("alignment", "smoke")
+    assert {"why_arms", "eval_every"}.isdisjoint(read_results(tmp_path, design)["settings"]["lab"])
+    settings = replace(design.settings["lab"], arms=("random",), why_arms="one is enough", eval_every=5)
+    found = read_results(tmp_path, replace(design, settings={"lab": settings}))
+    assert (found["settings"]["lab"]["why_arms"], found["settings"]["lab"]["eval_every"]) == ("one is enough", 5)
+    assert {pair["why"] for pair in found["not_defined"]} == {"not run on lab: one is enough"}
+    write_results(tmp_path, found)
+    with pytest.raises(ValueError, match="another settings"):
         read_results(tmp_path, design)
 
 

@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from jominy.conclusion import Conclusion
-from jominy.studies import alignment
+from jominy.studies.alignment.design import design
+from jominy.studies.alignment.following import followed
+from jominy.studies.alignment.ordering import Correlation, correlations
+from jominy.studies.alignment.paper import REPORTED
+from jominy.studies.alignment.sections import shares
 from jominy.studies.concluding import conclude
-from jominy.studies.reading import TRUTH
+from jominy.studies.reading import TRUTH, read_runs
 from tests.study_results import NO_EXAMPLE, PASS_RATES, SHARES, planted, run_of
 
 PROMPTS = 32
@@ -28,17 +32,22 @@ def found(results) -> Conclusion:
 
 
 @pytest.fixture(scope="module")
-def opposite(tmp_path_factory) -> Conclusion:
+def opposite_results(tmp_path_factory) -> dict[str, Any]:
     """The tricks work everywhere, also random without the clip; signs are the wrong way round, and the selected example leads."""
-    shares = dict.fromkeys(SHARES, (0.9, 0.9))
-    shares |= {
+    reached = dict.fromkeys(SHARES, (0.9, 0.9))
+    reached |= {
         "one_shot_random": (0.3, 0.3),
         "one_shot_hardest": (0.3, 0.3),
         "negative_only": (0.0, 0.9),
         "negative_only_masked": (0.9, 0.9),
     }
-    shares |= {"positive_only_masked": (0.0, 0.0)}
-    return conclude(planted(tmp_path_factory.mktemp("opposite"), prompts=PROMPTS, shares=shares))
+    reached |= {"positive_only_masked": (0.0, 0.0)}
+    return planted(tmp_path_factory.mktemp("opposite"), prompts=PROMPTS, shares=reached)
+
+
+@pytest.fixture(scope="module")
+def opposite(opposite_results) -> Conclusion:
+    return conclude(opposite_results)
 
 
 def verdicts(conclusion: Conclusion) -> dict[str, str]:
@@ -47,6 +56,11 @@ def verdicts(conclusion: Conclusion) -> dict[str, str]:
 
 def said(conclusion: Conclusion, code: str) -> str:
     return next(claim.found for claim in conclusion.claims if claim.code == code)
+
+
+def tricks_of(results: dict[str, Any]) -> Correlation:
+    """Of the mean over the tricks."""
+    return next(one for one in correlations(read_runs(results)) if one.arm == "tricks")
 
 
 def without(results: dict[str, Any], *pairs: tuple[str, str]) -> dict[str, Any]:
@@ -98,17 +112,17 @@ def test_stopped_runs_are_counted_and_left_out(results, found):
     assert (found.num_no_gradient, found.num_exploded, found.num_no_example) == (1, 1, 5)
 
 
-def test_majority_is_not_defined_without_answers(found):
+def test_majority_is_not_defined_without_answers(results, found):
     assert [(one.arm, one.cells) for one in found.not_planned] == [("majority", tuple(cell for cell in PASS_RATES if "smollm2" in cell))]
-    share = next(share for share in found.shares if share.arm == "majority" and share.where == "strong")
+    share = next(share for share in shares(read_runs(results)) if share.arm == "majority" and share.where == "strong")
     assert share.cells == ("adder, sums", "speller, spelling")
 
 
-def test_the_paper_s_shares_are_its_accuracies(found):
-    shares = {(one.arm, one.setting): one.share for one in found.reported}
+def test_the_paper_s_shares_are_its_accuracies():
+    reported = {(one.arm, one.setting): one.share for one in REPORTED}
     # (57.5 - 40.8) / (71.0 - 40.8) = 16.7 / 30.2; (3.6 - 4.8) / (20.4 - 4.8) = -1.2 / 15.6
-    assert shares["random_format", "Qwen, MATH500"] == pytest.approx(0.553)
-    assert shares["random_format", "Qwen, Cipher"] == pytest.approx(-0.077)
+    assert reported["random_format", "Qwen, MATH500"] == pytest.approx(0.553)
+    assert reported["random_format", "Qwen, Cipher"] == pytest.approx(-0.077)
 
 
 def test_the_order_of_the_runs_does_not_matter(results, found):
@@ -124,8 +138,9 @@ def test_a_conclusion_is_plain_json(found):
 def test_nothing_run_yet_cannot_tell(results):
     cells = [{**cell, "base": None} for cell in results["cells"]]
     nothing = conclude(results | {"runs": [], "cells": cells})
+    assert followed(read_runs(results | {"runs": [], "cells": cells})) == ()
     assert set(verdicts(nothing).values()) == {"cannot tell"}
-    assert (nothing.gains, nothing.followed, nothing.num_finished) == ((), (), 0)
+    assert (nothing.gains, nothing.num_finished) == ((), 0)
     assert all(measure.why_none for cell in nothing.cells for measure in cell.measures)
 
 
@@ -137,28 +152,29 @@ def test_a_killed_study_is_read(results, kept):
 
 
 def test_one_seed_is_no_verdict(results):
-    first = conclude(results | {"runs": [run for run in results["runs"] if run["seed"] == 0]})
+    one_seed = results | {"runs": [run for run in results["runs"] if run["seed"] == 0]}
+    first = conclude(one_seed)
     assert {verdict for code, verdict in verdicts(first).items() if code != "order-of-cells"} == {"cannot tell"}
     spurious = next(claim for claim in first.claims if claim.code == "spurious-format")
     assert "one seed only" in spurious.found
-    assert {line.outcome for line in first.followed} == {"open"}
+    assert {line.outcome for line in followed(read_runs(one_seed))} == {"open"}
 
 
 def test_runs_without_a_base_have_gains_and_no_side(results):
     cells = [{**cell, "base": None} for cell in results["cells"]]
-    blind = conclude(results | {"cells": cells})
+    blind, runs = conclude(results | {"cells": cells}), read_runs(results | {"cells": cells})
     assert len(blind.gains) == 9 * 15 - 4
-    assert all(share.measure.value is None for share in blind.shares if share.pooled)
-    assert all(one.measure.value is None for one in blind.correlations)
+    assert all(share.measure.value is None for share in shares(runs) if share.pooled)
+    assert all(one.measure.value is None for one in correlations(runs))
 
 
-def test_advice_is_judged_by_what_happened(found, opposite):
-    judged = {(line.cell, line.arm): line for line in found.followed}
+def test_advice_is_judged_by_what_happened(results, opposite_results, opposite):
+    judged = {(line.cell, line.arm): line for line in followed(read_runs(results))}
     assert judged["adder, sums", "one_shot_max_variance"].judged == "right"
     assert judged["adder, spelling", "one_shot_max_variance"].judged == "right"
     assert judged["adder, sums", "positive_only"].judged == "not judged"
     assert verdicts(opposite)["advice"] == "disagrees"
-    wrong = {(line.cell, line.arm): line for line in opposite.followed}
+    wrong = {(line.cell, line.arm): line for line in followed(read_runs(opposite_results))}
     assert (wrong["adder, spelling", "one_shot_max_variance"].advice, wrong["adder, spelling", "one_shot_max_variance"].judged) == (
         "futile",
         "wrong",
@@ -168,7 +184,7 @@ def test_advice_is_judged_by_what_happened(found, opposite):
 
 def test_pairing_uses_the_seeds_that_both_have(results):
     runs = [run for run in results["runs"] if not (run["arm"] == TRUTH and run["seed"] > 2)]
-    shares = {(share.arm, share.where): share for share in conclude(results | {"runs": runs}).shares}
+    found = {(share.arm, share.where): share for share in shares(read_runs(results | {"runs": runs}))}
     cell, arm = "adder, sums", "one_shot_max_variance"
     mean = {
         name: np.mean(
@@ -180,7 +196,7 @@ def test_pairing_uses_the_seeds_that_both_have(results):
         )
         for name in (arm, TRUTH)
     }
-    measure = shares[arm, cell].measure
+    measure = found[arm, cell].measure
     assert measure.value == pytest.approx(mean[arm] / mean[TRUTH])
 
 
@@ -192,7 +208,7 @@ def test_an_arm_without_example_has_no_gain(results, found):
     assert [one.seeds for one in found.stopped if one.status == "no example"] == [(0, 1, 2, 3, 4)]
     assert 'No example to train on, so left out: one example, hardest in "speller, sums".' in said(found, "one-example")
     # Left out of the pooled weak cells, not a 0 among them: three of four cells remain.
-    pooled = next(share for share in found.shares if share.arm == arm and share.where == "weak")
+    pooled = next(share for share in shares(read_runs(results)) if share.arm == arm and share.where == "weak")
     assert pooled.cells == ("adder, spelling", "misled, sums", "smollm2, all_lowercase")
     assert pooled.gain.value == pytest.approx(np.mean([g.measure.value for g in found.gains if g.arm == arm and g.cell in pooled.cells]))
 
@@ -208,8 +224,8 @@ def test_no_example_anywhere_cannot_tell(results):
 
 
 def test_the_selected_example_is_held_against_each_other(tmp_path):
-    shares = SHARES | {"one_shot_max_variance": (0.8, 0.5), "one_shot_random": (0.8, 0.5), "one_shot_hardest": (0.0, 0.0)}
-    shown = conclude(planted(tmp_path, prompts=PROMPTS, shares=shares))
+    reached = SHARES | {"one_shot_max_variance": (0.8, 0.5), "one_shot_random": (0.8, 0.5), "one_shot_hardest": (0.0, 0.0)}
+    shown = conclude(planted(tmp_path, prompts=PROMPTS, shares=reached))
     leads = said(shown, "which-example").split("; of ")
     assert verdicts(shown)["which-example"] == "disagrees"
     # Planted: none over the random one. Over the hardest 0.8 of 30 points in the strong cells and 0.5 in the others, but nothing where it
@@ -244,8 +260,7 @@ def test_the_tricks_are_averaged_over_arms_that_all_cells_have(results):
         run | {"after": [16] * PROMPTS} if run["arm"] == "random" and run["cell"] in weak else run
         for run in without(results, *strong)["runs"]
     ]
-    shown = conclude(results | {"runs": runs})
-    tricks = next(one for one in shown.correlations if one.arm == "tricks")
+    shown, tricks = conclude(results | {"runs": runs}), tricks_of(results | {"runs": runs})
     assert "random" not in tricks.arms
     assert {"majority", "one_shot_hardest"}.isdisjoint(tricks.arms)
     assert len(tricks.arms) == 8
@@ -257,12 +272,12 @@ def test_the_tricks_are_averaged_over_arms_that_all_cells_have(results):
 def test_without_a_common_trick_the_order_is_undefined(results):
     first, *others = PASS_RATES
     pairs = [(first, arm) for arm in SHARES if arm != "random"] + [(cell, "random") for cell in others]
-    tricks = next(one for one in conclude(without(results, *pairs)).correlations if one.arm == "tricks")
+    tricks = tricks_of(without(results, *pairs))
     assert (tricks.measure.value, tricks.measure.why_none) == (None, "none of them has runs in all 9 cells")
 
 
 def test_a_mean_over_tricks_is_the_mean_of_their_gains(results, found):
-    tricks = next(one for one in found.correlations if one.arm == "tricks")
+    tricks = tricks_of(results)
     alignment = {cell.name: cell.measures[1].value for cell in found.cells}
     gains = {cell: [g.measure.value for g in found.gains if g.cell == cell and g.arm in tricks.arms] for cell in tricks.cells}
     from scipy.stats import spearmanr
@@ -317,13 +332,14 @@ def test_environments_and_seconds_are_counted(results, found):
 
 
 def test_claims_agree_with_the_arms_that_the_study_runs(tmp_path):
-    chosen = alignment.design("full").settings["smollm2"].arms
+    chosen = design("full").settings["smollm2"].arms
     assert chosen
-    shown = conclude(planted(tmp_path, prompts=PROMPTS, on_smollm2=chosen))
+    results = planted(tmp_path, prompts=PROMPTS, on_smollm2=chosen)
+    shown = conclude(results)
     assert set(verdicts(shown).values()) == {"agrees"}
     # 5 lab cells x 15 arms x 5 seeds and 4 smollm2 cells x the chosen arms x 3 seeds
     assert shown.num_planned == 5 * 15 * 5 + 4 * len(chosen) * 3
-    tricks = next(one for one in shown.correlations if one.arm == "tricks")
+    tricks = tricks_of(results)
     assert set(tricks.arms) < set(chosen)
     assert len(tricks.cells) == 9
 

@@ -78,7 +78,7 @@ def test_an_arm_that_is_not_planned_is_said_with_its_reason(results):
     assert "| low entropy |" not in gains
     assert "not run |" not in gains
     assert f"low entropy ({slow})" in page
-    assert "random in smollm2, title (" in page
+    assert "random in <code>smollm2, title</code> (" in page
 
 
 def test_kl_has_a_table_of_its_own(results):
@@ -145,7 +145,7 @@ def test_the_page_is_a_report_of_its_folder(folder):
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     # a plot for each of 4 cells and 15 arms
     assert len(data["figures"]) == 19
-    drawn = data["figures"]["gain-0"]["data"][0]
+    drawn = data["figures"]["gains-0"]["data"][0]
     conclusion = json.loads((folder / "conclusion.json").read_text())
     first = next(gain for gain in conclusion["gains"] if gain["cell"] == conclusion["cells"][0]["name"])
     assert drawn["x"][0] == pytest.approx(100 * first["measure"]["value"])

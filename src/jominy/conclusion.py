@@ -1,6 +1,7 @@
-"""The nouns of a study's conclusion: cells, gains, shares of the true gain, rank correlations, claims, and whether advice was right.
+"""The nouns of a study's conclusion: cells, gains, claims, and the sections and plots in which a study shows what is its own.
 
 `conclusion.json` is a `Conclusion` as JSON, made from `results.json` alone; the README and the page of a study show it and compute nothing.
+What every study has is a field here; what one study has is set in tables of text and in plots, so that whoever shows them knows no study.
 Left out on purpose: how any of it is estimated (`studies.gains`) and judged (each study's claims).
 """
 
@@ -17,8 +18,8 @@ SCHEMA_VERSION = 1
 """Of `conclusion.json`."""
 
 Agreement = Literal["agrees", "disagrees", "cannot tell"]
-Outcome = Literal["worked", "did not", "open"]
-Judged = Literal["right", "wrong", "open", "not judged"]
+Tone = Literal["", "sure", "good", "stop", "watch", "muted", "code"]
+PlotKind = Literal["dots", "scatter", "line"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,92 +92,6 @@ class Gain:
     """Mean over the runs of how many different prompts ever carried a gradient; None where no run logged it."""
     first_live_step: float | None = None
     """Mean first step with a live group over the runs that had one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShareOfTruth:
-    """How much of the true reward's gain an arm reaches, in a cell or pooled over the cells of a side.
-
-    Example: ShareOfTruth(arm="random", where="strong", pooled=True, cells=("adder, sums",), measure=..., gain=...)
-    """
-
-    arm: str
-    """Name of the arm."""
-    where: str
-    """Name of the cell, or the side: strong or weak."""
-    pooled: bool
-    """Whether `where` is a side."""
-    cells: tuple[str, ...]
-    """Cells that entered: those where both arms have runs."""
-    measure: Measure
-    """Ratio of the mean gains; undefined where the true reward's gain is not surely above 0."""
-    gain: Measure
-    """The arm's mean gain over the same cells."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
-    """A number of the paper, to stand beside ours.
-
-    Example: Reported(arm="random", side="strong", setting="Qwen, MATH500", base=40.8, truth=71.0, after=57.5, share=0.553)
-    """
-
-    arm: str
-    """The arm of ours that it compares with."""
-    side: str
-    """strong or weak, as the paper calls it."""
-    setting: str
-    """Model and benchmark."""
-    base: float
-    """Accuracy in per cent before training."""
-    truth: float
-    """After training with the correct reward."""
-    after: float
-    """After training with the trick."""
-    share: float
-    """(after - base) / (truth - base)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correlation:
-    """Whether cells with a higher pass@16 gain more, for one arm.
-
-    Example: Correlation(arm="random", measure=Measure(value=0.9, ...), p_value=0.03, cells=("adder, sums", ...), arms=("random",))
-    """
-
-    arm: str
-    """Name of the arm, or `tricks`: the mean over them."""
-    measure: Measure
-    """Spearman's rank correlation over cells; undefined below four."""
-    p_value: float | None
-    """Two-sided, by permuting cells; None where the correlation is undefined."""
-    cells: tuple[str, ...]
-    """Cells that entered."""
-    arms: tuple[str, ...]
-    """Arms that entered: the arm itself, or those tricks that all of the cells have."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
-    """What `diagnose` advised for one arm in one cell, and what happened.
-
-    Example: Followed(cell="adder, sums", arm="random", trick="spurious_reward", advice="fits", outcome="worked", judged="right", why="...")
-    """
-
-    cell: str
-    """Name of the cell."""
-    arm: str
-    """Name of the arm."""
-    trick: str
-    """The line of the recipe table that it belongs to."""
-    advice: str
-    """recommended, fits, risky or futile."""
-    outcome: Outcome
-    """What the runs show."""
-    judged: Judged
-    """right or wrong; open where the runs cannot tell; not judged for `risky`, which promises nothing."""
-    why: str
-    """The numbers behind the outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +170,160 @@ class Surroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What stands in one place of a table.
+
+    Example: Entry(text="+14.2", tone="sure", rest="[+10.8, +19.1]; 4 of 5 seeds")
+    """
+
+    text: str
+    """What is read first; a number, a word."""
+    tone: Tone = ""
+    """sure: bold; good, stop, watch: a verdict in its colour; muted: nothing is there; code: a name as a machine takes it."""
+    rest: str = ""
+    """What stands behind it without the tone: an interval, a count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of entries under a header.
+
+    Example: Table(caption="Cells of `lab`", header=("arm", "adder, sums"), rows=((Entry(text="random"), Entry(text="+0.3")),))
+    """
+
+    header: tuple[str, ...]
+    """Names of the columns."""
+    rows: tuple[tuple[Entry, ...], ...]
+    """As many entries each as the header has names; the first says what the row is of."""
+    caption: str = ""
+    """What it is of; empty where the section says so."""
+    note: str = ""
+    """A sentence below it; `code` and **bold** are marked as in Markdown, here as in captions, items and the text of a section."""
+    items: tuple[str, ...] = ()
+    """A list below the note."""
+    folded: bool = False
+    """Whether it is detail: the page shows it folded, the README leaves it out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A question about the runs, answered by tables.
+
+    Example: Section(code="shares", title="Share of the true reward's gain", tables=(table,))
+    """
+
+    code: str
+    """Stable kebab-case name; its place on the page."""
+    title: str
+    """Its heading."""
+    text: str = ""
+    """What to know before reading the tables, or why there are none."""
+    tables: tuple[Table, ...] = ()
+    """In their order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A number in a plot with its interval.
+
+    Example: Point(label="adder, sums", x=0.97, y=14.2, low=10.8, high=19.1, group="lab", side="strong", text="+14.2 [+10.8, +19.1]")
+    """
+
+    label: str
+    """What it is of."""
+    y: float
+    """The number, in the unit of the plot's `y_label`."""
+    x: float | None = None
+    """Its place in a plot of kind scatter or line."""
+    category: str = ""
+    """Its place in a plot of kind dots."""
+    low: float | None = None
+    """Lower end of the interval of y; None where there is none."""
+    high: float | None = None
+    """Upper end."""
+    group: str = ""
+    """Points of a group share a symbol; in a plot of kind line also a colour and the line that joins them in the order of x."""
+    side: str = ""
+    """Points of a side share a colour: strong, weak, unknown, or another."""
+    shade: float | None = None
+    """Where a figure colours by a number instead: in [0, 1]."""
+    text: str = ""
+    """The number in words, with its interval."""
+    singles: tuple[float, ...] = ()
+    """What it is the mean of, such as single seeds; drawn as small strokes where the kind is dots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line to hold points against: a fit, an end of a band.
+
+    Example: Line(label="no effect", x=(0.0, 1.0), y=(0.0, 0.0))
+    """
+
+    label: str
+    """What it is."""
+    x: tuple[float, ...]
+    """Its corners."""
+    y: tuple[float, ...]
+    """The same, as many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One of the pictures in a plot; in a figure they share their axes.
+
+    Example: Panel(title="random", subtitle="rho 0.83, p 0.0092", points=(point,))
+    """
+
+    title: str
+    """What it is of."""
+    points: tuple[Point, ...]
+    """None: the page says `missing`, a figure leaves the panel out."""
+    subtitle: str = ""
+    """What to know of it."""
+    lines: tuple[Line, ...] = ()
+    """Where the kind is not dots."""
+    missing: str = ""
+    """Why there are no points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """Panels of one kind: a file in the README, as many plots as panels on the page.
+
+    Example: Plot(code="gains", section="gains", title="Gains by cell", caption="...", kind="dots", x_label="arm", y_label="gain, points",
+                  panels=(panel,))
+    """
+
+    code: str
+    """Stable kebab-case name; its file is `figures/CODE.svg`."""
+    section: str
+    """Code of the section in which it stands."""
+    title: str
+    """Its heading."""
+    caption: str
+    """What it shows, for those who do not see it too."""
+    kind: PlotKind
+    """dots: a line a category, y to the right; scatter: y over x; line: the same, points of a group joined."""
+    x_label: str
+    """Of x or of the categories."""
+    y_label: str
+    """Of y."""
+    panels: tuple[Panel, ...]
+    """In their order."""
+    intervals: str = ""
+    """What `low` and `high` of its points are."""
+    shades: str = ""
+    """What `shade` of its points is, where a bar of colours is to say so."""
+    categories: tuple[str, ...] = ()
+    """Their order from the top; those without a point are left out."""
+    x_low: float | None = None
+    """Where the axis of x begins; None where the points decide."""
+    x_high: float | None = None
+    """Where it ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
     """Everything that a study says; `conclusion.json` is this record as JSON.
 
@@ -297,16 +366,8 @@ class Conclusion:
     """In the order of the tables."""
     gains: tuple[Gain, ...]
     """One a cell and arm with runs."""
-    shares: tuple[ShareOfTruth, ...]
-    """By cell, and pooled over strong and weak cells."""
-    reported: tuple[Reported, ...]
-    """The paper's numbers."""
-    correlations: tuple[Correlation, ...]
-    """One an arm, then the mean over the tricks."""
     claims: tuple[Claim, ...]
     """In the order of the README."""
-    followed: tuple[Followed, ...]
-    """Advice against outcome."""
     stopped: tuple[Stopped, ...]
     """Runs that did not finish as planned."""
     not_planned: tuple[NotPlanned, ...]
@@ -315,6 +376,10 @@ class Conclusion:
     """Behind the verdicts; ours."""
     limits: tuple[str, ...]
     """What a careful reader should know before believing it."""
+    sections: tuple[Section, ...] = ()
+    """What every study shows (base models, gains, how far arms moved the model), then the study's own."""
+    plots: tuple[Plot, ...] = ()
+    """Each in one of the sections."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of `conclusion.json`."""

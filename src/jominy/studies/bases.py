@@ -5,7 +5,7 @@
     format gap                       lenient minus strict pass@1: right wherever the answer stands, but lost by its form
 
 The last two are undefined, with the reason, where the task has no form or no lenient grader.
-Left out on purpose: what the strength of a cell does to a claim (`alignment_claims`).
+Left out on purpose: what the strength of a cell does to a claim (each study's claims).
 """
 
 from __future__ import annotations

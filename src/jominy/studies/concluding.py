@@ -1,74 +1,20 @@
 """conclude(): `results.json` in, everything that a study says out.
 
-Gains, shares and counts are made alike for every study; which claims they bear on, and by which rule, is each study's own (`STUDIES`).
+Gains and counts are made alike for every study; which claims they bear on, by which rule, and what stands beside them is each study's own.
 Left out on purpose: words around the numbers (`writing`), pictures (`figures`), the page (`reporting.study`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from jominy.conclusion import (
-    Claim,
-    Conclusion,
-    Correlation,
-    Followed,
-    Gain,
-    NotPlanned,
-    Reported,
-    ShareOfTruth,
-    Stopped,
-    Surroundings,
-)
-from jominy.papers import ALIGNMENT
-from jominy.records import Measure, Paper
-from jominy.results import Threshold
-from jominy.studies import alignment_claims, alignment_paper, following, ordering, outcomes
-from jominy.studies.reading import FINISHED, NO_EXAMPLE, TRUTH, Contrast, Record, StudyRuns, read_runs
-
-SIDES = ("strong", "weak")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What is a study's own: its question, its claims, and what stands beside the numbers.
-
-    Example: STUDIES["alignment"].claims(read_runs(results))
-    """
-
-    title: str
-    """What it asks."""
-    paper: Paper
-    """Whose claims are tested."""
-    claims: Callable[[StudyRuns], tuple[Claim, ...]]
-    """Each by its rule."""
-    correlations: Callable[[StudyRuns], tuple[Correlation, ...]]
-    """Gain against what the paper says decides it."""
-    followed: Callable[[StudyRuns], tuple[Followed, ...]]
-    """Advice against outcome."""
-    reported: tuple[Reported, ...]
-    """The paper's numbers."""
-    thresholds: tuple[Threshold, ...]
-    """Behind the verdicts."""
-    limits: tuple[str, ...]
-    """What a careful reader should know."""
-
-
-STUDIES: Mapping[str, Judgement] = {
-    "alignment": Judgement(
-        title=alignment_paper.TITLE,
-        paper=ALIGNMENT,
-        claims=alignment_claims.claims,
-        correlations=ordering.correlations,
-        followed=following.followed,
-        reported=alignment_paper.REPORTED,
-        thresholds=outcomes.THRESHOLDS,
-        limits=alignment_paper.LIMITS,
-    )
-}
-"""Name of a study -> how its results are judged."""
+from jominy.conclusion import Conclusion, Gain, NotPlanned, Stopped, Surroundings
+from jominy.records import Measure
+from jominy.studies.reading import FINISHED, NO_EXAMPLE, Record, StudyRuns, read_runs
+from jominy.studies.sections import shared_sections
+from jominy.studies.study import STUDIES, Study, load_study
 
 
 def conclude(results: Record) -> Conclusion:
@@ -83,14 +29,26 @@ def conclude(results: Record) -> Conclusion:
     name = str(results.get("study"))
     if name not in STUDIES:
         raise ValueError(f"results.json is of the study {name!r}; there are {', '.join(STUDIES)}")
-    runs, judgement = read_runs(results), STUDIES[name]
+    runs, study = read_runs(results), load_study(name)
+    found = _head(study, runs)
+    plots = study.plots(runs, found)
+    found = replace(found, sections=(*shared_sections(found), *study.sections(runs, found)), plots=plots)
+    codes = [section.code for section in found.sections]
+    assert len(set(codes)) == len(codes), f"the sections {codes} have names in common"
+    assert {plot.section for plot in plots} <= set(codes), f"a plot stands in none of the sections {codes}"
+    return found
+
+
+def _head(study: Study, runs: StudyRuns) -> Conclusion:
+    """All but sections and plots."""
+    results = runs.results
     statuses = [run["status"] for run in results["runs"]]
     return Conclusion(
-        study=name,
-        title=judgement.title,
+        study=study.name,
+        title=study.title,
         scale=results["scale"],
         created=results.get("created") or "",
-        paper=judgement.paper,
+        paper=study.paper,
         seeds=tuple(sorted({seed for cell in results["cells"] for seed in cell["seeds"]})),
         settings=results["settings"],
         environments=_environments(results),
@@ -104,15 +62,11 @@ def conclude(results: Record) -> Conclusion:
         cells=runs.cells,
         arms=runs.arms,
         gains=tuple(_gain_of(runs, cell.name, arm.name) for cell in runs.cells for arm in runs.arms if _runs_of(runs, cell.name, arm.name)),
-        shares=_shares(runs),
-        reported=judgement.reported,
-        correlations=judgement.correlations(runs),
-        claims=judgement.claims(runs),
-        followed=judgement.followed(runs),
+        claims=study.claims(runs),
         stopped=_stopped(runs),
         not_planned=_not_planned(results),
-        thresholds=judgement.thresholds,
-        limits=judgement.limits,
+        thresholds=study.thresholds,
+        limits=study.limits,
     )
 
 
@@ -170,20 +124,6 @@ def _gain_of(runs: StudyRuns, cell: str, arm: str) -> Gain:
         unique_live_prompts=_mean([line.get("unique_live_prompts") for line in begun]),
         first_live_step=_mean([line.get("first_live_step") for line in begun]),
     )
-
-
-def _shares(runs: StudyRuns) -> tuple[ShareOfTruth, ...]:
-    """Of every arm but the true reward: in each cell with runs, then pooled over each side."""
-    found = []
-    for arm in (one.name for one in runs.arms if one.name != TRUTH):
-        places: list[tuple[str, bool, list[str]]] = [(cell.name, False, [cell.name]) for cell in runs.cells if runs.has(cell.name, arm)]
-        places += [(side, True, list(runs.names_of(side))) for side in SIDES]
-        for where, pooled, cells in places:
-            contrasts: dict[str, Contrast] = {cell: {arm: 1.0} for cell in cells if runs.together(cell, (arm, TRUTH))}
-            measure, used = runs.share(f"share of the true gain, {arm}", contrasts)
-            gain = runs.mean_gain(f"gain of {arm}", contrasts)
-            found.append(ShareOfTruth(arm=arm, where=where, pooled=pooled, cells=used, measure=measure, gain=gain))
-    return tuple(found)
 
 
 def _stopped(runs: StudyRuns) -> tuple[Stopped, ...]:

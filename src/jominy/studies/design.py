@@ -12,7 +12,6 @@ from typing import Literal
 
 from jominy.lab.spec import LabSpec
 
-Family = Literal["true", "spurious", "one_shot", "sign"]
 OneExample = Literal["max_variance", "random", "hardest"]
 
 
@@ -53,8 +52,8 @@ class Arm:
     """Of results and tables."""
     title: str
     """As a person would say it."""
-    family: Family
-    """Which claim it belongs to."""
+    family: str
+    """Which claim it belongs to, in words of the study; `true` is the arm that others are held against."""
     recipe: str
     """As `--recipe` takes it."""
     reward: str
@@ -99,14 +98,18 @@ class Settings:
     threads: int = 2
     """Threads of each."""
     arms: tuple[str, ...] = ()
-    """Arms that are run in this group, where not all are: the others would take too long."""
+    """Arms that are run in this group, where not all are."""
+    why_arms: str = "it would take too long"
+    """Why the others are not."""
+    eval_every: int = 0
+    """Steps between two evaluations on the held-out prompts; 0: only before and after."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
     """A study at a scale.
 
-    Example: alignment.design("smoke").arms[0].name
+    Example: load_study("alignment").design("smoke").arms[0].name
     """
 
     study: str
@@ -137,5 +140,5 @@ class Design:
         """Empty for a pair that is run."""
         if arm.needs_answers and not cell.has_answers:
             return "the task extracts no answer that could be voted on"
-        chosen = self.settings[cell.group].arms
-        return f"not run on {cell.group}: it would take too long" if chosen and arm.name not in chosen else ""
+        settings = self.settings[cell.group]
+        return f"not run on {cell.group}: {settings.why_arms}" if settings.arms and arm.name not in settings.arms else ""

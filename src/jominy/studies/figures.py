@@ -1,8 +1,8 @@
-"""The two figures of a study as SVG: gains by arm in each cell, and gain against pass@16 for each arm.
+"""The plots of a study as SVG, one file each: dots with intervals by category, points over x, or points joined by lines.
 
 The same conclusion gives the same bytes: a fixed salt for the ids, no date, text as outlines. matplotlib is imported here alone (the
 `study` extra); the page draws its own, with Plotly.
-Left out on purpose: any number that is not in the conclusion.
+Left out on purpose: any number that is not in the conclusion, and any study.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from jominy.conclusion import Conclusion, Gain
-from jominy.records import Measure
+from jominy.conclusion import Conclusion, Panel, Plot, Point
 
 WEAK, MIDDLE, STRONG = "#c8731a", "#7f8896", "#2563b0"
 SCALE = LinearSegmentedColormap.from_list("alignment", [WEAK, MIDDLE, STRONG])
-"""pass@16 from 0 to 1, told apart with most kinds of colour blindness."""
-UNKNOWN = "#b8bec8"
+"""Shades from 0 to 1, told apart with most kinds of colour blindness."""
+SIDES = {"weak": WEAK, "strong": STRONG, "unknown": "#b8bec8"}
+"""Colours of points without a shade; other sides are grey."""
+GROUPS = ("#2563b0", "#c8731a", "#2a9d6f", "#8b5fbf", "#b3261e", "#7f8896")
+"""Colours of joined points, one a group."""
+INK = "#566070"
 MARKERS = "osD^v<>P"
-"""One a group of cells."""
+"""One a group."""
+MARKER_NAMES = ("circles", "squares", "diamonds", "triangles up", "triangles down", "triangles left", "triangles right", "crosses")
 LOOK = {
     "svg.hashsalt": "jominy",
     "svg.fonttype": "path",
@@ -39,12 +43,11 @@ LOOK = {
 
 
 def draw_figures(conclusion: Conclusion) -> dict[str, bytes]:
-    """File name -> SVG; empty where no run has finished."""
-    if not any(gain.measure.value is not None for gain in conclusion.gains):
-        return {}
-    makers: Mapping[str, Callable[[Conclusion], Figure]] = {"gains.svg": _gains, "alignment.svg": _against_alignment}
+    """File name -> SVG, of those plots that have a point."""
+    makers: Mapping[str, Callable[[Plot, Sequence[Panel]], Figure]] = {"dots": _dots, "scatter": _scatter, "line": _lines}
+    drawn = {plot.code: (plot, [panel for panel in plot.panels if panel.points]) for plot in conclusion.plots}
     with mpl.rc_context(LOOK):
-        return {name: _svg(make(conclusion)) for name, make in makers.items()}
+        return {f"{code}.svg": _svg(makers[plot.kind](plot, panels)) for code, (plot, panels) in drawn.items() if panels}
 
 
 def _svg(figure: Figure) -> bytes:
@@ -53,26 +56,26 @@ def _svg(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _alignment_of(conclusion: Conclusion) -> dict[str, float | None]:
-    return {cell.name: cell.measures[1].value for cell in conclusion.cells}
+def _colour(point: Point) -> str | tuple[float, float, float, float]:
+    return SIDES.get(point.side, MIDDLE) if point.shade is None else SCALE(point.shade)
 
 
-def _colour(value: float | None) -> str | tuple[float, float, float, float]:
-    return UNKNOWN if value is None else SCALE(value)
+def _x(point: Point) -> float:
+    assert point.x is not None, f"{point.label} has no place on the axis"
+    return point.x
 
 
-def _reach(measure: Measure) -> tuple[list[float], list[float]]:
-    """Distances below and above the estimate, in points, as error bars want them."""
-    value = measure.value or 0.0
-    low, high = measure.low if measure.low is not None else value, measure.high if measure.high is not None else value
-    return [100 * (value - low)], [100 * (high - value)]
+def _reach(point: Point) -> tuple[list[float], list[float]]:
+    """Distances below and above the number, as error bars want them."""
+    low, high = point.low if point.low is not None else point.y, point.high if point.high is not None else point.y
+    return [point.y - low], [high - point.y]
 
 
-def _grid(count: int, columns: int, size: tuple[float, float], *, share_y: bool) -> tuple[Figure, list[Axes]]:
+def _grid(count: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[Axes]]:
     """So many panels; the places that are left over stay empty."""
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, sharex=True, sharey=share_y, squeeze=False).ravel().tolist()
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
     for spare in axes[count:]:
         spare.set_visible(False)
     for panel in axes[max(0, count - columns) : count]:
@@ -80,66 +83,84 @@ def _grid(count: int, columns: int, size: tuple[float, float], *, share_y: bool)
     return figure, axes[:count]
 
 
-def _gains(conclusion: Conclusion) -> Figure:
-    """Each cell a panel, each arm a line: the gain with its interval, coloured by the cell's pass@16."""
-    known = _alignment_of(conclusion)
-    measured = [gain for gain in conclusion.gains if gain.measure.value is not None]
-    cells = [cell for cell in conclusion.cells if any(gain.cell == cell.name for gain in measured)]
-    there = {gain.arm for gain in measured}
-    arms = [arm for arm in conclusion.arms if arm.name in there]
-    height = {arm.name: len(arms) - position for position, arm in enumerate(arms)}
-    figure, axes = _grid(len(cells), min(3, len(cells)), (3.2, 0.6 + 0.19 * len(arms)), share_y=True)
-    for panel, cell in zip(axes, cells, strict=True):
-        alignment = known[cell.name]
-        panel.axvline(0, color="#566070", linewidth=0.8)
-        panel.grid(axis="x", linewidth=0.6)
-        for gain in (one for one in measured if one.cell == cell.name):
-            _dot(panel, gain, height[gain.arm], _colour(alignment))
-        shown = "pass@16 unknown" if alignment is None else f"pass@16 {alignment:.2f}"
-        panel.set_title(f"{cell.name}\n{shown}, {cell.strength}", loc="left", color=_colour(alignment))
-        panel.set_yticks(list(height.values()), [arm.title for arm in arms])
-        panel.set_ylim(0.3, len(arms) + 0.7)
-    figure.supxlabel("gain in held-out pass@1, points, with 95 % interval over seeds and prompts", fontsize=8.5)
-    figure.colorbar(ScalarMappable(Normalize(0, 1), SCALE), ax=axes, label="pass@16 of the base model", shrink=0.5, pad=0.01)
+def _dots(plot: Plot, panels: Sequence[Panel]) -> Figure:
+    """Each category a line: its number with the interval, single values as strokes below."""
+    there = {point.category for panel in panels for point in panel.points}
+    categories = [category for category in plot.categories if category in there]
+    height = {category: len(categories) - position for position, category in enumerate(categories)}
+    figure, axes = _grid(len(panels), min(3, len(panels)), (3.2, 0.6 + 0.19 * len(categories)))
+    for place, panel in zip(axes, panels, strict=True):
+        place.axvline(0, color=INK, linewidth=0.8)
+        place.grid(axis="x", linewidth=0.6)
+        for point in panel.points:
+            _dot(place, point, height[point.category])
+        place.set_title(f"{panel.title}\n{panel.subtitle}", loc="left", color=_colour(panel.points[0]))
+        place.set_yticks(list(height.values()), categories)
+        place.set_ylim(0.3, len(categories) + 0.7)
+    figure.supxlabel(_values(plot), fontsize=8.5)
+    if plot.shades:
+        figure.colorbar(ScalarMappable(Normalize(0, 1), SCALE), ax=axes, label=plot.shades, shrink=0.5, pad=0.01)
     return figure
 
 
-def _dot(panel: Axes, gain: Gain, height: float, colour: object) -> None:
-    value = 100 * (gain.measure.value or 0.0)
-    panel.errorbar([value], [height], xerr=_reach(gain.measure), fmt="o", color=colour, markersize=3.8, linewidth=1.3)
-    seeds = [100 * one for one in gain.per_seed]
-    panel.plot(seeds, [height - 0.28] * len(seeds), "|", color=colour, markersize=3, alpha=0.6)
+def _dot(place: Axes, point: Point, height: float) -> None:
+    place.errorbar([point.y], [height], xerr=_reach(point), fmt="o", color=_colour(point), markersize=3.8, linewidth=1.3)
+    place.plot(point.singles, [height - 0.28] * len(point.singles), "|", color=_colour(point), markersize=3, alpha=0.6)
 
 
-def _against_alignment(conclusion: Conclusion) -> Figure:
-    """Each arm a panel, each cell a dot: gain against pass@16, with the rank correlation."""
-    known = _alignment_of(conclusion)
-    groups = list(dict.fromkeys(cell.group for cell in conclusion.cells))
-    group_of = {cell.name: cell.group for cell in conclusion.cells}
-    there = {gain.arm for gain in conclusion.gains if known[gain.cell] is not None and gain.measure.value is not None}
-    arms = [arm for arm in conclusion.arms if arm.name in there]
-    figure, axes = _grid(max(len(arms), 1), min(4, max(len(arms), 1)), (2.35, 1.95), share_y=True)
-    said = {one.arm: _rho(one.measure, one.p_value) for one in conclusion.correlations}
-    for panel, arm in zip(axes, arms, strict=False):
-        panel.axhline(0, color="#566070", linewidth=0.8)
-        panel.grid(linewidth=0.6)
-        for gain in (one for one in conclusion.gains if one.arm == arm.name and one.measure.value is not None):
-            alignment = known[gain.cell]
-            if alignment is not None:
-                marker, colour = MARKERS[groups.index(group_of[gain.cell]) % len(MARKERS)], _colour(alignment)
-                value = 100 * (gain.measure.value or 0.0)
-                panel.errorbar([alignment], [value], yerr=_reach(gain.measure), fmt=marker, color=colour, markersize=4, linewidth=1)
-        panel.set_title(f"{arm.title}\n{said.get(arm.name, '')}", loc="left")
-        panel.set_xlim(-0.05, 1.05)
-    figure.supxlabel("pass@16 of the base model (" + _legend(groups) + ")", fontsize=8.5)
-    figure.supylabel("gain, points", fontsize=8.5)
+def _values(plot: Plot) -> str:
+    return f"{plot.y_label}, with {plot.intervals}" if plot.intervals else plot.y_label
+
+
+def _scatter(plot: Plot, panels: Sequence[Panel]) -> Figure:
+    """Each point at its x, with a symbol for its group."""
+    groups = list(dict.fromkeys(point.group for panel in panels for point in panel.points))
+    figure, axes = _over_x(plot, panels)
+    for place, panel in zip(axes, panels, strict=True):
+        for point in panel.points:
+            marker = MARKERS[groups.index(point.group) % len(MARKERS)]
+            place.errorbar([_x(point)], [point.y], yerr=_reach(point), fmt=marker, color=_colour(point), markersize=4, linewidth=1)
+    names = [f"{MARKER_NAMES[i % len(MARKER_NAMES)]}: {group}" for i, group in enumerate(groups) if len(groups) > 1]
+    _name_axes(figure, f"{plot.x_label} ({', '.join(names)})" if names else plot.x_label, _values(plot))
+    if plot.shades:
+        figure.colorbar(ScalarMappable(Normalize(0, 1), SCALE), ax=axes, label=plot.shades, shrink=0.5, pad=0.01)
     return figure
 
 
-def _rho(measure: Measure, p_value: float | None) -> str:
-    return "" if measure.value is None else f"rho {measure.value:.2f}, p {p_value:.2g}"
+def _lines(plot: Plot, panels: Sequence[Panel]) -> Figure:
+    """The points of each group joined in the order of x."""
+    groups = list(dict.fromkeys(point.group for panel in panels for point in panel.points))
+    figure, axes = _over_x(plot, panels)
+    for place, panel in zip(axes, panels, strict=True):
+        for position, group in enumerate(groups):
+            points = sorted((point for point in panel.points if point.group == group), key=_x)
+            reach = [[end[0] for end in ends] for ends in zip(*map(_reach, points), strict=True)] if points else None
+            colour, style = GROUPS[position % len(GROUPS)], f"-{MARKERS[position % len(MARKERS)]}"
+            xs, ys = [_x(point) for point in points], [point.y for point in points]
+            place.errorbar(xs, ys, yerr=reach, fmt=style, color=colour, label=group, elinewidth=0.6, markersize=3, linewidth=1)
+    _name_axes(figure, plot.x_label, _values(plot))
+    if len(groups) > 1:
+        labelled = axes[0].get_legend_handles_labels()
+        figure.legend(*labelled, loc="outside upper center", ncols=min(len(groups), 6), fontsize=7.5, frameon=False)
+    return figure
 
 
-def _legend(groups: Sequence[str]) -> str:
-    names = {"o": "circles", "s": "squares", "D": "diamonds", "^": "triangles up", "v": "triangles down", "<": "triangles left"}
-    return ", ".join(f"{names.get(MARKERS[i % len(MARKERS)], MARKERS[i % len(MARKERS)])}: {group}" for i, group in enumerate(groups))
+def _over_x(plot: Plot, panels: Sequence[Panel]) -> tuple[Figure, list[Axes]]:
+    """Panels with their titles, axes and lines, without points."""
+    figure, axes = _grid(len(panels), min(4, len(panels)), (2.35, 1.95) if len(panels) > 1 else (4.4, 3.2))
+    for place, panel in zip(axes, panels, strict=True):
+        place.axhline(0, color=INK, linewidth=0.8)
+        place.grid(linewidth=0.6)
+        for line in panel.lines:
+            place.plot(line.x, line.y, "--", color=INK, linewidth=0.8)
+            place.annotate(line.label, (line.x[-1], line.y[-1]), fontsize=6.5, color=INK, ha="right", va="bottom")
+        place.set_title(f"{panel.title}\n{panel.subtitle}", loc="left")
+        if plot.x_low is not None and plot.x_high is not None:
+            room = 0.05 * (plot.x_high - plot.x_low)
+            place.set_xlim(plot.x_low - room, plot.x_high + room)
+    return figure, axes
+
+
+def _name_axes(figure: Figure, x_label: str, y_label: str) -> None:
+    figure.supxlabel(x_label, fontsize=8.5)
+    figure.supylabel(y_label, fontsize=8.5)

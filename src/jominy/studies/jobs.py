@@ -8,7 +8,8 @@
             exploded      `train` stopped it; it has no after
             no example    no base prompt is one that the arm could train on; nothing was run
 
-`kl_nats` holds, of each evaluation behind the start, the KL to the starting policy a token, measured on its responses.
+`kl_nats` holds, of each evaluation behind the start, the KL to the starting policy a token, measured on its responses. What a study
+measures beyond that (its `more_of_base` and `more_of_run`) stands under `more`, which is not there where a study measures nothing more.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from jominy.studies.design import Arm, Cell, Design
 from jominy.studies.folders import base_folder
 from jominy.studies.holding import HeldTrainer
 from jominy.studies.measuring import measure_base, start_of
+from jominy.studies.reading import FINISHED, NO_EXAMPLE
+from jominy.studies.study import load_study
 from jominy.studies.surroundings import surroundings
 from jominy.tables import groups_of
 from jominy.trainfolder import TrainFolder
@@ -40,6 +43,7 @@ class Bench:
     def __init__(self, design: Design, out: Path, scratch: Path) -> None:
         """Nothing is loaded yet; `out` is the study's folder, `scratch` this process's own."""
         self.design, self.out, self.scratch = design, out, scratch
+        self.study = load_study(design.study)
         self.held: dict[str, HeldTrainer] = {}
         self.surroundings = surroundings()
 
@@ -47,8 +51,16 @@ class Bench:
         """A job as `running` sends it, with what came of it."""
         cell = self.design.cell(job["cell"])
         if job["kind"] == "base":
-            return {**job, "base": measure_base(cell, self.design.settings[cell.group], self.scratch, base_folder(self.out, cell))}
+            return {**job, "base": self.base(cell)}
         return {**job, **self.run(cell, self.design.arm(job["arm"]), job["seed"]), "environment": self.surroundings}
+
+    def base(self, cell: Cell) -> dict[str, Any]:
+        """What the untrained model of a cell can do."""
+        settings, folder = self.design.settings[cell.group], base_folder(self.out, cell)
+        found = measure_base(cell, settings, self.scratch, folder)
+        if self.study.more_of_base is None:
+            return found
+        return {**found, "more": self.study.more_of_base(folder, cell, settings)}
 
     def run(self, cell: Cell, arm: Arm, seed: int) -> dict[str, Any]:
         """One training run."""
@@ -61,13 +73,15 @@ class Bench:
         except Explosion as error:
             status, why = "exploded", str(error)
         except NothingToSelect as error:
-            status, why = "no example", str(error)
+            status, why = NO_EXAMPLE, str(error)
         except ValueError as error:
             if not out.exists() or TrainFolder(out).run.read_run()["status"] != "stopped":
                 raise
             status, why = "no gradient", str(error)
-        num_trained = 0 if status == "no example" else next(iter(self.held.values())).num_trained_prompts
+        num_trained = 0 if status == NO_EXAMPLE else next(iter(self.held.values())).num_trained_prompts
         found = {**_counts(TrainFolder(out), spec, status), "unique_live_prompts": num_trained}
+        if self.study.more_of_run is not None:
+            found["more"] = self.study.more_of_run(TrainFolder(out), spec) if status in FINISHED else None
         if out.exists():
             shutil.rmtree(out)
         seconds = {"seconds": round(time.monotonic() - started, 2), "cpu_seconds": round(_processor_s() - processor_s, 2)}
@@ -89,7 +103,7 @@ class Bench:
             data=DataSpec(reward=arm.reward, select=rule),
             update=UpdateSpec(learning_rate=settings.learning_rate, minibatches=settings.minibatches, patience=settings.steps),
             evaluate=EvaluateSpec(
-                eval_every=settings.steps,
+                eval_every=settings.eval_every or settings.steps,
                 eval_prompts=settings.eval_prompts,
                 eval_rollouts=settings.eval_rollouts,
                 save_every=settings.steps,
@@ -109,7 +123,7 @@ class Bench:
 def _counts(folder: TrainFolder, spec: RunSpec, status: str) -> dict[str, Any]:
     """What results.json keeps of a run."""
     steps = read_steps(folder.path)
-    before = [] if status == "no example" else _right(folder.evaluation(0))
+    before = [] if status == NO_EXAMPLE else _right(folder.evaluation(0))
     finished = status == "finished"
     after = _right(folder.evaluation(spec.steps)) if finished else before if status == "no gradient" else None
     rollouts = folder.run.rollouts(["prompt_id"]) if steps else None

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Literal
 
-from jominy.conclusion import Outcome
 from jominy.explanation import signed, signed_interval
 from jominy.formatting import interval, number
 from jominy.records import Measure
 from jominy.results import Threshold
 from jominy.studies.reading import StudyRuns
+
+Outcome = Literal["worked", "did not", "open"]
 
 WORTHWHILE = 0.25
 HALF = 0.5

@@ -1,19 +1,25 @@
 """results.json: everything that a study found, and all that it needs to go on: cells with their base, arms, environments, runs.
 
 A run's line holds the right answers of each held-out prompt before and after, so that every interval can be computed again from the file.
-Lists of numbers stand on one line, so that a change shows as the runs it adds. Left out: rollouts and models.
+Lists of numbers stand on one line, so that a change shows as the runs it adds. A field that a file lacks is at its default: a file of an
+earlier version is gone on with, in its own words. Left out: rollouts and models.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
+from jominy.lab.spec import LabSpec
 from jominy.store import SCHEMA_VERSION, read_json, write_bytes
-from jominy.studies.design import Design
+from jominy.studies.design import Arm, Design, Settings
 
 RESULTS_FILE = "results.json"
+UNSAID = ("why_arms", "eval_every")
+"""Settings that are written down only where they are not at their default, as they stand in no file of before there were any."""
 Row = dict[str, Any]
 
 
@@ -29,17 +35,41 @@ def read_results(folder: Path, design: Design) -> dict[str, Any]:
     there = read_json(folder / RESULTS_FILE)
     if "environments" not in there:
         raise ValueError(f"{folder} holds a study of an earlier version, which wrote other things down; choose another --out")
-    for name in ("study", "scale", "settings"):
+    for name in ("study", "scale"):
         if there[name] != asked[name]:
             raise ValueError(f"{folder} holds a study with another {name} ({there[name]!r}, now {asked[name]!r}); choose another --out")
-    bases = {cell["name"]: cell for cell in there["cells"] if cell["base"] is not None}
-    known = ("task", "lab", "model_title")
-    changed = [cell["name"] for cell in asked["cells"] if any(bases.get(cell["name"], cell)[name] != cell[name] for name in known)]
-    changed += [arm["name"] for arm in asked["arms"] for old in there["arms"] if old["name"] == arm["name"] and old != arm]
+    if there["settings"].keys() != asked["settings"].keys() or any(
+        not _alike(there["settings"][group], settings, Settings) for group, settings in asked["settings"].items()
+    ):
+        raise ValueError(
+            f"{folder} holds a study with another settings ({there['settings']!r}, now {asked['settings']!r}); choose another --out"
+        )
+    known = {cell["name"]: cell for cell in there["cells"]}
+    pairs = [(known.get(cell["name"], {**cell, "base": None}), cell) for cell in asked["cells"]]
+    changed = [cell["name"] for old, cell in pairs if old["base"] is not None and not _same_cell(old, cell)]
+    changed += [arm["name"] for arm in asked["arms"] for old in there["arms"] if old["name"] == arm["name"] and not _alike(old, arm, Arm)]
     if changed:
         raise ValueError(f"{folder} holds runs of another {', '.join(changed)}; choose another --out")
-    cells = [{**cell, "base": bases[cell["name"]]["base"]} if cell["name"] in bases else cell for cell in asked["cells"]]
-    return {**there, **asked, "cells": cells}
+    cells = [{**cell, "lab": old["lab"] if _same_cell(old, cell) else cell["lab"], "base": old["base"]} for old, cell in pairs]
+    return {**there, **asked, "settings": there["settings"], "cells": cells}
+
+
+def _alike(there: Row | None, asked: Row | None, kind: type[Settings | LabSpec | Arm]) -> bool:
+    """Whether two records say the same, a field that one lacks being at its default."""
+    if there is None or asked is None:
+        return there is asked
+    defaults = _defaults(kind)
+    return {**defaults, **there} == {**defaults, **asked}
+
+
+def _same_cell(there: Row, asked: Row) -> bool:
+    same = all(there[name] == asked[name] for name in ("task", "model_title"))
+    return same and _alike(there["lab"], asked["lab"], LabSpec)
+
+
+def _defaults(kind: type[Settings | LabSpec | Arm]) -> Row:
+    """The fields of a record that have one, as JSON would give them back."""
+    return _plain({field.name: field.default for field in fields(kind) if field.default is not MISSING})
 
 
 def write_results(folder: Path, results: dict[str, Any]) -> None:
@@ -65,14 +95,14 @@ def _described(design: Design) -> dict[str, Any]:
     return {
         "study": design.study,
         "scale": design.scale,
-        "settings": {group: _fields(settings) for group, settings in design.settings.items()},
+        "settings": {group: _said(settings) for group, settings in design.settings.items()},
         "cells": [
             {
                 "name": cell.name,
                 "group": cell.group,
                 "model_title": cell.model,
                 "task": cell.task,
-                "lab": None if cell.lab is None else _fields(cell.lab),
+                "lab": None if cell.lab is None else _plain(asdict(cell.lab)),
                 "seeds": list(range(design.settings[cell.group].seeds)),
                 "base": None,
             }
@@ -93,9 +123,13 @@ def _described(design: Design) -> dict[str, Any]:
     }
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    """A frozen record as JSON would give it back."""
-    from dataclasses import asdict
+def _said(settings: Settings) -> Row:
+    """Settings as they are written down."""
+    defaults = _defaults(Settings)
+    return {name: value for name, value in _plain(asdict(settings)).items() if name not in UNSAID or value != defaults[name]}
 
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(value)))
+
+def _plain(values: Mapping[str, Any]) -> Row:
+    """Values as JSON would give them back."""
+    plain: Row = json.loads(json.dumps(values))
     return plain

@@ -21,15 +21,13 @@ from queue import Empty, Queue
 from typing import Any
 
 from jominy.progress import job_bar
-from jominy.rewards.loading import load_object
 from jominy.store import RunFolder
 from jominy.studies.design import Design, Settings
 from jominy.studies.folders import base_folder, remove_scratch, remove_stale
 from jominy.studies.results import read_results, write_results
+from jominy.studies.study import load_study
 from jominy.studies.surroundings import place_of
 
-STUDIES = {"alignment": "jominy.studies.alignment:design"}
-"""Name -> path of a function from the scale to the design."""
 SCALES = ("smoke", "full")
 
 Job = dict[str, Any]
@@ -40,17 +38,15 @@ class StudyFailed(ValueError):
 
 
 def load_design(study: str, scale: str) -> Design:
-    """A design of the table.
+    """What is run of a study at a scale.
 
     Raises:
         ValueError: no such study or scale.
     """
-    if study not in STUDIES:
-        raise ValueError(f"no study {study!r}; there are {', '.join(STUDIES)}")
+    found = load_study(study)
     if scale not in SCALES:
         raise ValueError(f"no scale {scale!r}; there are {', '.join(SCALES)}")
-    design: Design = load_object(STUDIES[study])(scale)
-    return design
+    return found.design(scale)
 
 
 def study(
@@ -59,7 +55,7 @@ def study(
     """Run what is missing of a study, and write what it says.
 
     Args:
-        name: of `STUDIES`.
+        name: of `study.STUDIES`.
         out: the folder; a results.json in it is gone on with.
         scale: `smoke` (seconds: the machinery) or `full` (hours: the evidence).
         seeds: run only the first so many seeds now.

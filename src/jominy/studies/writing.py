@@ -2,43 +2,31 @@
 
     write_study(folder, results)
 
-The same results give the same files. Each file is replaced whole, so a reader never sees half of one.
-Left out on purpose: numbers. They are in the conclusion; here they are set in Markdown.
+The same results give the same files. Each file is replaced whole, so a reader never sees half of one. A plot stands in its section, below
+the tables.
+Left out on purpose: numbers, and which sections a study has. They are in the conclusion; here they are set in Markdown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jominy.conclusion import Conclusion, Surroundings
+from jominy.conclusion import Conclusion, Entry, Section, Surroundings, Table
 from jominy.formatting import arxiv_address, date, flat, hours
 from jominy.records import Paper
 from jominy.reporting import report
 from jominy.reporting.study import CONCLUSION_FILE
 from jominy.store import write_bytes, write_json
 from jominy.studies.concluding import conclude
-from jominy.studies.readme_tables import (
-    advice_table,
-    base_table,
-    by_group,
-    claims_table,
-    correlation_table,
-    gain_cell,
-    live_cell,
-    moved_cell,
-    share_table,
-    table,
-)
+from jominy.studies.sections import GAINS
 
 README_FILE = "README.md"
 FIGURES_FOLDER = "figures"
-FIGURES = {
-    "gains.svg": "Gain of each arm in each cell, with 95 % intervals; small strokes are single seeds",
-    "alignment.svg": "Gain against pass@16 of the base model, one panel an arm",
-}
+BOLD = ("sure", "good", "stop", "watch")
+"""Tones that a README sets in bold."""
 
 
 def write_study(folder: Path, results: dict[str, Any]) -> None:
@@ -59,41 +47,24 @@ def write_study(folder: Path, results: dict[str, Any]) -> None:
     for name, data in figures.items():
         write_bytes(folder / FIGURES_FOLDER / name, data)
     write_json(folder / CONCLUSION_FILE, conclusion.to_json())
-    write_bytes(folder / README_FILE, readme_of(conclusion, tuple(figures)).encode())
+    write_bytes(folder / README_FILE, readme_of(conclusion, figures).encode())
     report(folder)
 
 
-def readme_of(conclusion: Conclusion, figures: Sequence[str]) -> str:
+def readme_of(conclusion: Conclusion, figures: Collection[str]) -> str:
     """The README of a study as Markdown.
 
     Args:
         conclusion: what the study says.
-        figures: files that there are, of `FIGURES`.
+        figures: names of the files that there are.
     """
     parts = [
         f"# {conclusion.title} The study `{conclusion.study}`, scale `{conclusion.scale}`",
         _opening(conclusion),
         "## Claim by claim",
-        claims_table(conclusion),
+        _claims_table(conclusion),
         _claim_text(conclusion),
-        "## Where it was run: the base models",
-        base_table(conclusion),
-        "## What each arm gained",
-        "Points of held-out pass@1, after minus before, with 95 % intervals over seeds and prompts; **bold** where they leave out 0.",
-        *by_group(conclusion, gain_cell),
-        _figures_text(figures),
-        "## How far each arm moved the model",
-        "KL to the start behind the last step, in nats a token, mean over the runs that finished; a run without gradient counts as 0.",
-        *by_group(conclusion, lambda gain, _: moved_cell(gain)),
-        "## Share of the true reward's gain, beside the paper",
-        share_table(conclusion),
-        "## Does pass@16 order the gains?",
-        correlation_table(conclusion),
-        "## Prompts that ever carried a gradient",
-        "Different prompts that a run trained on (weight other than 0), mean over runs (first step with a gradient, where not the first).",
-        *by_group(conclusion, lambda gain, _: live_cell(gain)),
-        "## Was following `jominy diagnose` right?",
-        advice_table(conclusion),
+        *(part for section in conclusion.sections for part in _section_parts(conclusion, section, figures)),
         "## How it was run",
         _settings_text(conclusion),
         _stopped_text(conclusion),
@@ -104,6 +75,39 @@ def readme_of(conclusion: Conclusion, figures: Sequence[str]) -> str:
         + ".",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; a bar in a cell is escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _section_parts(conclusion: Conclusion, section: Section, figures: Collection[str]) -> list[str]:
+    """Heading, text, tables, figures."""
+    tables = [_table_text(table) for table in section.tables if not table.folded]
+    names = {f"{plot.code}.svg": plot.caption for plot in conclusion.plots if plot.section == section.code}
+    drawn = [f"![{caption}]({FIGURES_FOLDER}/{name})" for name, caption in names.items() if name in figures]
+    if not figures and section.code == GAINS:
+        drawn = ["No figures: they need matplotlib (`pip install 'jominy[study]'`) and a finished run. `report.html` draws its own."]
+    return [f"## {section.title}", section.text, *tables, *drawn]
+
+
+def _table_text(table: Table) -> str:
+    rows = [[_entry_text(entry) for entry in entries] for entries in table.rows]
+    parts = [f"{table.caption}:" if table.caption else "", markdown_table(table.header, rows), table.note]
+    return "\n\n".join(part for part in (*parts, "\n".join(f"- {item}" for item in table.items)) if part)
+
+
+def _entry_text(entry: Entry) -> str:
+    text = f"**{entry.text}**" if entry.tone in BOLD else f"`{entry.text}`" if entry.tone == "code" else entry.text
+    return f"{text} {entry.rest}" if entry.rest else text
+
+
+def _claims_table(conclusion: Conclusion) -> str:
+    """A line a claim."""
+    rows = [(claim.says, claim.ran, claim.found, f"**{claim.verdict}**") for claim in conclusion.claims]
+    return markdown_table(("the paper says", "we ran", "we found", "agree?"), rows)
 
 
 def _opening(conclusion: Conclusion) -> str:
@@ -137,19 +141,14 @@ def _claim_text(conclusion: Conclusion) -> str:
     return "Behind the verdicts:\n\n" + "\n".join(lines)
 
 
-def _figures_text(figures: Sequence[str]) -> str:
-    if not figures:
-        return "No figures: they need matplotlib (`pip install 'jominy[study]'`) and a finished run. `report.html` draws its own."
-    return "\n\n".join(f"![{FIGURES[name]}]({FIGURES_FOLDER}/{name})" for name in figures)
-
-
 def _settings_text(conclusion: Conclusion) -> str:
     command = f"`jominy study {conclusion.study} --scale {conclusion.scale} --out DIR`; the same command goes on where it was stopped."
     facts = [("seeds", ", ".join(map(str, conclusion.seeds))), ("run time of all runs", hours(conclusion.seconds / 3600))]
     facts += [] if conclusion.cpu_seconds is None else [("CPU time of all runs", hours(conclusion.cpu_seconds / 3600))]
     facts += [("started", date(conclusion.created))] if conclusion.created else []
     facts += [(f"{group}.{name}", value) for group, settings in conclusion.settings.items() for name, value in flat(settings)]
-    return command + f"{_several(conclusion)}\n\n" + table(("setting", "value"), facts + environment_facts(conclusion.environments))
+    facts += environment_facts(conclusion.environments)
+    return command + f"{_several(conclusion)}\n\n" + markdown_table(("setting", "value"), facts)
 
 
 def _several(conclusion: Conclusion) -> str:
@@ -177,4 +176,4 @@ def _stopped_text(conclusion: Conclusion) -> str:
         return "Every run that was begun finished."
     titles = {arm.name: arm.title for arm in conclusion.arms}
     rows = [(one.status, one.cell, titles[one.arm], ", ".join(map(str, one.seeds)), one.why or "–") for one in conclusion.stopped]
-    return "Runs that did not finish as planned:\n\n" + table(("status", "cell", "arm", "seeds", "why"), rows)
+    return "Runs that did not finish as planned:\n\n" + markdown_table(("status", "cell", "arm", "seeds", "why"), rows)

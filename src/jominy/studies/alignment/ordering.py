@@ -9,21 +9,41 @@ Left out on purpose: the correlation itself (`gains`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from jominy.conclusion import Agreement, Claim, Correlation
+from jominy.conclusion import Agreement, Claim
 from jominy.formatting import number
 from jominy.papers import ALIGNMENT
 from jominy.records import Measure
+from jominy.studies.alignment.following import ONE_SHOT, SPURIOUS
 from jominy.studies.bases import ALIGNMENT_K, SEED
-from jominy.studies.following import ONE_SHOT, SPURIOUS
 from jominy.studies.gains import rank_correlation
 from jominy.studies.outcomes import P_SURE, bounds, ran
 from jominy.studies.reading import TRUTH, StudyRuns
 
 TRICKS = (*SPURIOUS, *ONE_SHOT, "negative_only", "negative_only_masked")
 """Arms that the paper expects to hang on alignment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """Whether cells with a higher pass@16 gain more, for one arm.
+
+    Example: Correlation(arm="random", measure=Measure(value=0.9, ...), p_value=0.03, cells=("adder, sums", ...), arms=("random",))
+    """
+
+    arm: str
+    """Name of the arm, or `tricks`: the mean over them."""
+    measure: Measure
+    """Spearman's rank correlation over cells; undefined below four."""
+    p_value: float | None
+    """Two-sided, by permuting cells; None where the correlation is undefined."""
+    cells: tuple[str, ...]
+    """Cells that entered."""
+    arms: tuple[str, ...]
+    """Arms that entered: the arm itself, or those tricks that all of the cells have."""
 
 
 def correlations(runs: StudyRuns) -> tuple[Correlation, ...]:

@@ -1,4 +1,4 @@
-"""The study of 2508.21188: does pass@k of the base model decide whether the cheap tricks work?
+"""What is run in the study of 2508.21188: cells on both sides, every trick as an arm, and how much of it at each scale.
 
 Crossed: each of two lab models is strong on one task and weak on the other, so that neither model nor task explains a result. A third lab
 model was shown wrong sums nearly always: weak by pass@k, though it can add. SmolLM2 follows four families of constraints, from often

@@ -9,10 +9,26 @@ Left out on purpose: the lines that no arm follows (clarity weighting, SFT first
 
 from __future__ import annotations
 
-from jominy.conclusion import Agreement, Claim, Followed, Judged, Outcome
+from dataclasses import dataclass
+from typing import Literal
+
+from jominy.conclusion import Agreement, Claim
 from jominy.records import Paper
-from jominy.studies.outcomes import FEWEST_JUDGED, FEWEST_SEEDS, HALF, MOSTLY_RIGHT, MOSTLY_WRONG, SMALL_GAIN, outcome_of, percent, points
+from jominy.studies.outcomes import (
+    FEWEST_JUDGED,
+    FEWEST_SEEDS,
+    HALF,
+    MOSTLY_RIGHT,
+    MOSTLY_WRONG,
+    SMALL_GAIN,
+    Outcome,
+    outcome_of,
+    percent,
+    points,
+)
 from jominy.studies.reading import TRUTH, StudyRuns
+
+Judged = Literal["right", "wrong", "open", "not judged"]
 
 OURS = Paper(arxiv="", title="ours: the recipe table of jominy diagnose")
 
@@ -27,6 +43,29 @@ ADVISED = {
     "negative_only": ("negative_only", "negative_only_masked"),
 }
 """Line of the recipe table -> the arms that follow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """What `diagnose` advised for one arm in one cell, and what happened.
+
+    Example: Followed(cell="adder, sums", arm="random", trick="spurious_reward", advice="fits", outcome="worked", judged="right", why="...")
+    """
+
+    cell: str
+    """Name of the cell."""
+    arm: str
+    """Name of the arm."""
+    trick: str
+    """The line of the recipe table that it belongs to."""
+    advice: str
+    """recommended, fits, risky or futile."""
+    outcome: Outcome
+    """What the runs show."""
+    judged: Judged
+    """right or wrong; open where the runs cannot tell; not judged for `risky`, which promises nothing."""
+    why: str
+    """The numbers behind the outcome."""
 
 
 def followed(runs: StudyRuns) -> tuple[Followed, ...]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jominy.conclusion import Agreement, Claim, Outcome
+from jominy.conclusion import Agreement, Claim
 from jominy.papers import ALIGNMENT
 from jominy.records import Measure
-from jominy.studies.alignment_paper import PAPER_SAYS, SPURIOUS_REWARDS
-from jominy.studies.following import ONE_SHOT, SPURIOUS, advice
-from jominy.studies.ordering import order_of_cells
-from jominy.studies.outcomes import FEWEST_SEEDS, KEEPS_UP, NO_BETTER, SMALL_GAIN, WORTHWHILE, outcome_of, percent, points, ran
+from jominy.studies.alignment.following import ONE_SHOT, SPURIOUS, advice
+from jominy.studies.alignment.ordering import order_of_cells
+from jominy.studies.alignment.paper import PAPER_SAYS, SPURIOUS_REWARDS
+from jominy.studies.outcomes import FEWEST_SEEDS, KEEPS_UP, NO_BETTER, SMALL_GAIN, WORTHWHILE, Outcome, outcome_of, percent, points, ran
 from jominy.studies.reading import TRUTH, Contrast, StudyRuns
 
 FORMS = {"constant": ("positive_only", "negative_only"), "masked z-scores": ("positive_only_masked", "negative_only_masked")}

@@ -8,11 +8,35 @@ Left out: Llama's shares (its accuracy with the correct reward is not in our not
 
 from __future__ import annotations
 
-from jominy.conclusion import Reported
+from dataclasses import dataclass
+
 from jominy.records import Paper
 
 TITLE = "When do the cheap tricks work?"
 SPURIOUS_REWARDS = Paper(arxiv="2506.10947", title="Spurious Rewards: Rethinking Training Signals in RLVR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A number of the paper, to stand beside ours.
+
+    Example: Reported(arm="random", side="strong", setting="Qwen, MATH500", base=40.8, truth=71.0, after=57.5, share=0.553)
+    """
+
+    arm: str
+    """The arm of ours that it compares with."""
+    side: str
+    """strong or weak, as the paper calls it."""
+    setting: str
+    """Model and benchmark."""
+    base: float
+    """Accuracy in per cent before training."""
+    truth: float
+    """After training with the correct reward."""
+    after: float
+    """After training with the trick."""
+    share: float
+    """(after - base) / (truth - base)."""
 
 
 def _reported(arm: str, side: str, setting: str, base: float, truth: float, after: float) -> Reported:
@@ -60,8 +84,8 @@ LIMITS = (
     "on the web; what a spurious reward brings out of such a model, these may not hold at all.",
     "The horizon is short: a fixed number of steps for all arms. An arm that needs more looks futile.",
     "Lab models and settings were chosen after trials with one seed, some of them of arms that are judged here (see the study's module).",
-    "Learning rates were chosen, on one to three trials, so that an ungated random reward does not by itself cost the model what it can do; "
-    "the true reward would gain more at a higher one. That random neither gains nor loses much is in part this choice.",
+    "Learning rates were chosen, on one to three trials, so that an ungated random reward does not by itself cost the model what it can "
+    "do; the true reward would gain more at a higher one. That random neither gains nor loses much is in part this choice.",
     "The lab models break off in part of their answers, as they were made to (cut_share), and RL can remove that: part of every gain is "
     "form. What an arm gated by the form gains beyond it is its gain minus that of the arm form.",
     "The study's true reward pays a right answer in any form (gate=none); the paper's pays it in form only.",

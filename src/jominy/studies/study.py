@@ -1,0 +1,76 @@
+"""A study: its design, what it measures beyond every other, its claims, and what stands beside the numbers.
+
+    STUDIES = {"alignment": "jominy.studies.alignment:STUDY"}         name -> where its record is, loaded only when it is asked for
+
+A study is a package with this record; to run, measure, conclude, write and draw is the same for all. The package is loaded to judge
+results, too, so it imports no torch.
+Left out on purpose: how any of it is run (`running`), concluded (`concluding`) and shown (`writing`, `figures`, `reporting.study`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jominy.conclusion import Claim, Conclusion, Plot, Section
+from jominy.records import Paper
+from jominy.results import Threshold
+from jominy.rewards.loading import load_object
+from jominy.specs import RunSpec
+from jominy.studies.design import Cell, Design, Settings
+from jominy.studies.reading import StudyRuns
+from jominy.trainfolder import TrainFolder
+
+STUDIES = {"alignment": "jominy.studies.alignment:STUDY"}
+"""Name -> path of its record."""
+
+MoreOfBase = Callable[[Path, Cell, Settings], dict[str, Any]]
+"""Folder with the rollouts of a base model, its cell and the settings there -> plain values."""
+MoreOfRun = Callable[[TrainFolder, RunSpec], dict[str, Any]]
+"""A run that has an "after", before its folder is removed, and what was asked of it -> plain values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """What is a study's own.
+
+    Example: load_study("alignment").design("smoke").arms[0].name
+    """
+
+    name: str
+    """As `jominy study` takes it."""
+    title: str
+    """What it asks."""
+    paper: Paper
+    """Whose claims are tested."""
+    design: Callable[[str], Design]
+    """From the scale to what is run."""
+    claims: Callable[[StudyRuns], tuple[Claim, ...]]
+    """Each by its rule, in the order of the README."""
+    sections: Callable[[StudyRuns, Conclusion], tuple[Section, ...]]
+    """Its own tables, which stand behind those of every study; from the runs, and the conclusion as far as it is there: all but sections
+    and plots."""
+    plots: Callable[[StudyRuns, Conclusion], tuple[Plot, ...]]
+    """Its pictures, from the same."""
+    thresholds: tuple[Threshold, ...]
+    """Behind the verdicts."""
+    limits: tuple[str, ...]
+    """What a careful reader should know."""
+    more_of_base: MoreOfBase | None = None
+    """Measures more on the rollouts of a base model, in the process that drew them; kept as `cells[i]["base"]["more"]`."""
+    more_of_run: MoreOfRun | None = None
+    """Measures more on a run, in the process that made it; kept as `runs[i]["more"]`, which is None for a run without an "after"."""
+
+
+def load_study(name: str) -> Study:
+    """The record of a study.
+
+    Raises:
+        ValueError: there is no such study.
+    """
+    if name not in STUDIES:
+        raise ValueError(f"no study {name!r}; there are {', '.join(STUDIES)}")
+    found: Study = load_object(STUDIES[name])
+    return found

@@ -13,6 +13,7 @@ from jominy.groups import Groups
 from jominy.recipes.battery import CHECKS, check_recipe
 from jominy.recipes.loading import RECIPES, USES, list_recipes, load_recipe
 from jominy.recipes.recipe import Recipe
+from jominy.recipes.weighting import SCORES
 
 
 def test_every_name_that_is_advised_is_a_recipe_or_says_what_to_do():
@@ -47,6 +48,11 @@ def test_a_recipe_bears_the_name_that_makes_it_again():
         ("grpo:kl=k1", "pure noise; use k1_reward, k2 or k3"),
         ("grpo:beta=0.04", "would do nothing here; add kl=k3"),
         ("grpo:weight_beta=1", "add weight=clarity"),
+        ("grpo:w_norm=mean_1", "add weight=clarity"),
+        ("grpo:weight=silhouette", "pass_rate, random, balanced or auroc; got 'silhouette'"),
+        ("grpo:weight=clarity,weight_beta=1e3", "from 0 to 100; got '1e3'"),
+        ("grpo:weight=clarity,w_norm=mean", "w_norm is none or mean_1; got 'mean'"),
+        ("sft:weight=clarity", "no option 'weight'"),
         ("dr_grpo:ddof=0", "add scale=group"),
         ("rloo:clip_high=0.3", "add ratio=token"),
         ("grpo:dual=1.1", "must lie above 1 . clip_high"),
@@ -105,7 +111,14 @@ def test_a_users_own_recipe(tmp_path):
         load_recipe(f"{tmp_path}/broken.py:thing")
 
 
-OPTIONED = ["grpo:kl=k1_reward", "dapo:kl=k3,dual=3", "gspo:truncated=drop,weight=fisher,scale=batch", "cispo:kl=k2,divide=segments"]
+WEIGHTED = [f"grpo:weight={kind},w_norm=mean_1" for kind in SCORES]
+OPTIONED = [
+    *WEIGHTED,
+    "grpo:kl=k1_reward",
+    "dapo:kl=k3,dual=3",
+    "gspo:truncated=drop,weight=fisher,scale=batch",
+    "cispo:kl=k2,divide=segments",
+]
 
 
 @pytest.mark.parametrize("text", [*RECIPES, *OPTIONED])

@@ -35,7 +35,7 @@ KEYS = set(
     "reward_accuracy reward_parts pass_rate live_share "
     "all_right_share all_wrong_share mean_length truncated_share entropy_nats kl_nats clip_share ess num_rows num_tokens update_tokens "
     "grad_norm learning_rate gap_nats max_gap_nats sampling_s grading_s update_s step_s sampling_tokens_per_s update_tokens_per_s "
-    "memory_gib".split()
+    "memory_gib group_weights".split()
 )
 
 

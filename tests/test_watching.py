@@ -10,16 +10,17 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from jominy.formatting import clock
 from jominy.watching import (
     BLOCKS,
     PLAIN_SILENCE_S,
     PlainPanel,
     Watched,
-    clock,
     curve,
     evaluation_columns,
     picture,
     step_columns,
+    step_text,
     training_panel,
 )
 
@@ -99,6 +100,26 @@ def test_the_panel_fits_and_says_it_all(midway, width):
     for part in [*shown, "memory 3.500 GiB", "axis 0 to 1 ", "axis 0 to 100 %"]:
         assert part in text, part
     assert "…" not in text
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_weights_of_groups_have_a_row_where_a_recipe_weighs_them(width):
+    weights = {"min": 0.8187, "low": 0.9, "median": 1.0, "high": 1.1, "max": 1.2214, "ess_share": 0.961, "below_zero_share": 0.375}
+    seen = watched()
+    seen.step(step_line(1, group_weights=weights))
+    lines = drawn(seen, width)
+    text = " ".join(" ".join(lines).split())
+    for part in ("weights 0.819 to 1.221", "w ESS 96.1 %", "S' < 0 37.5 %"):
+        assert part in text
+    assert "…" not in text
+    assert {cell_len(line) for line in lines} == {width}
+    assert len(lines) <= 23, "a terminal of 24 lines shows it whole"
+    seen.step(step_line(2, group_weights=dict.fromkeys(weights)))
+    assert "weights – to –" in " ".join(" ".join(drawn(seen, width)).split())
+    seen.step(step_line(3, group_weights=None))
+    assert "w ESS" not in "".join(drawn(seen, width))
+    assert "weights 0.819 to 1.221 ESS 96.1 %" in step_text(step_line(1, group_weights=weights), 30, None)
+    assert "weights" not in step_text(step_line(1, group_weights=None), 30, None)
 
 
 @pytest.mark.parametrize("width", [80, 140])

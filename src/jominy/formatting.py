@@ -53,6 +53,18 @@ def hours(value: float) -> str:
     return f"{value:.1f} h" if value >= 1 else f"{60 * value:.0f} min"
 
 
+def clock(seconds: float | None) -> str:
+    """A duration as a clock shows it.
+
+    >>> clock(9.7), clock(220), clock(3725), clock(None)
+    ('0:09', '3:40', '1:02:05', '–')
+    """
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def brief(value: float) -> str:
     """A setting or a rough size as a person would write it: three digits, nothing trailing.
 

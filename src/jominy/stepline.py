@@ -6,6 +6,7 @@
     kl_nats        mean over tokens of log p / p_start on responses of the present policy: unbiased for the KL a token
     reward_accuracy   share of the scored responses with gold of which reward and gold say the same, right or wrong          (2504.16084)
     reward_parts      mean of each named part of the reward, over the scored responses that have it
+    group_weights     of the groups that train, where a recipe weighs groups: quantiles of w, and (sum w)^2 / (n sum w^2) as `ess_share`
 
 What was not measured is None.
 """
@@ -20,10 +21,13 @@ import numpy as np
 
 from jominy.crediting import groups_of_rollouts
 from jominy.groups import Groups
+from jominy.recipes.recipe import GroupWeights
 from jominy.records import Bools, Floats, Rollout
 
 MOST_PARTS = 32
 """Parts of the reward that a line names, the most common ones: a reward may make up a name for every prompt."""
+QUANTILES = {"min": 0.0, "low": 0.1, "median": 0.5, "high": 0.9, "max": 1.0}
+"""What is told of the weights of groups."""
 
 
 def drawn(batch: Sequence[Sequence[Rollout]], success: float) -> dict[str, Any]:
@@ -108,6 +112,33 @@ def learned(
         "grad_norm": grad_norm,
         "gap_nats": None if gap is None else float(gap.mean()),
         "max_gap_nats": None if gap is None else float(gap.max()),
+    }
+
+
+def weighed(weights: GroupWeights) -> dict[str, Any]:
+    """How a step weighed its groups.
+
+    Returns:
+        `min`, `low`, `median`, `high`, `max` (quantiles 0, 0.1, 0.5, 0.9, 1) and `ess_share` of the weights of the groups that train,
+        `num_groups` of them, `num_weighed` with a weight other than 1 before it was normalised, `below_zero_share` with S' < 0 of those
+        that have an S', and `num_unknown` responses without log-probabilities. Noise alone often gives S' < 0.
+
+    >>> all_true = np.array([True, True])
+    >>> of = GroupWeights(weight_P=np.array([0.8, 1.2]), plain_P=np.array([0.8, 1.2]), trains_P=all_true, defined_P=all_true,
+    ...                   below_zero_P=np.array([False, True]), num_unknown=0)
+    >>> round(weighed(of)["ess_share"], 4), weighed(of)["below_zero_share"]      # (0.8 + 1.2)^2 / (2 (0.64 + 1.44)) = 4 / 4.16
+    (0.9615, 0.5)
+    """
+    weight_L = weights.weight_P[weights.trains_P]
+    known = len(weight_L) > 0
+    quantiles = {name: float(np.quantile(weight_L, at)) if known else None for name, at in QUANTILES.items()}
+    return {
+        **quantiles,
+        "ess_share": float(weight_L.sum() ** 2 / (len(weight_L) * (weight_L**2).sum())) if known else None,
+        "num_groups": len(weight_L),
+        "num_weighed": int(np.count_nonzero(weights.plain_P[weights.trains_P] != 1)),
+        "below_zero_share": _mean(weights.below_zero_P[weights.trains_P & weights.defined_P]),
+        "num_unknown": weights.num_unknown,
     }
 
 

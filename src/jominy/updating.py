@@ -16,7 +16,7 @@ from jominy.crediting import groups_of_rollouts, rows_to_step
 from jominy.engines import TrainingEngine
 from jominy.preparing import Plan
 from jominy.records import Floats, Prompt, Rollout, TrainRow
-from jominy.stepline import learned
+from jominy.stepline import learned, weighed
 
 
 def update(
@@ -33,7 +33,7 @@ def update(
         prompt_ids: prompt tokens by `Prompt.id`.
 
     Returns:
-        what a step's line says of it (`stepline.learned`) and `update_tokens`.
+        what a step's line says of it (`stepline.learned` and `weighed`) and `update_tokens`.
 
     Raises:
         Explosion: see `TrainingEngine.step`.
@@ -61,6 +61,7 @@ def update(
             clips or None,
             max(report.grad_norm for report in reports),
         ),
+        "group_weights": None if recipe.group_weights is None else weighed(recipe.group_weights(batch.groups)),
         "update_tokens": sum(report.seen.num_tokens for report in reports),
     }
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jominy.formatting import brief, number
+from jominy.formatting import brief, clock, number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +39,8 @@ CELLS: tuple[tuple[str, str, str], ...] = (
     *(("sampling", "sampling_tokens_per_s", "tokens/s"), ("update", "update_tokens_per_s", "tokens/s"), ("memory", "memory_gib", "GiB")),
 )
 """(label, key of a steps.jsonl line, unit): the cells under the curves, five rows of three or three rows of five."""
+WEIGHT_CELLS = (("weights", "min", "max", ""), ("w ESS", "ess_share", None, "share"), ("S' < 0", "below_zero_share", None, "share"))
+"""(label, key of its `group_weights`, key of the other end or None, unit): the row of cells below, where a recipe weighs groups."""
 
 PLAIN = (
     *(("reward", "reward"), ("pass", "pass_rate"), ("live", "live_share"), ("length", "mean_length"), ("truncated", "truncated_share")),
@@ -211,6 +213,9 @@ class PlainPanel:
 def step_text(line: Line, num_steps: int, left_s: float | None) -> str:
     """A step on one line: `step 3/30  reward 0.210  pass 0.190  live 0.630  ...  8.1 s, 3:40 left`."""
     parts = [f"step {line['step']}/{num_steps}", *(f"{label} {number(known(line.get(key)))}" for label, key in PLAIN)]
+    if line.get("group_weights"):
+        low, high, share = (known(line["group_weights"].get(key)) for key in ("min", "max", "ess_share"))
+        parts.append(f"weights {number(low)} to {number(high)} ESS {number(share, 'share')} %")
     if line.get("num_unscored"):
         parts.append(f"unscored {line['num_unscored']}")
     seconds = known(line.get("step_s"))
@@ -259,18 +264,6 @@ def stage_text(seen: Watched) -> str:
 def known(value: float | None) -> float | None:
     """The value, or None when it is no finite number."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def clock(seconds: float | None) -> str:
-    """A duration as a clock shows it.
-
-    >>> clock(9.7), clock(220), clock(3725), clock(None)
-    ('0:09', '3:40', '1:02:05', '–')
-    """
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def step_columns(values: Mapping[int, float | None], num_steps: int, width: int) -> list[float | None]:
@@ -394,7 +387,12 @@ def _cells(line: Line, inside: int) -> Table:
     table = Table.grid(padding=(0, 1, 0, 0))
     for _ in range(across):
         table.add_column(width=(inside + 1) // across - 1, no_wrap=True, overflow="ellipsis")
-    cells = [Text.assemble((f"{label:<9} ", "dim"), (_with_unit(known(line.get(key)), unit), "bold")) for label, key, unit in CELLS]
+    told = [(label, _with_unit(known(line.get(key)), unit)) for label, key, unit in CELLS]
+    weights = line.get("group_weights") or {}
+    for label, key, end, unit in WEIGHT_CELLS if weights else ():
+        to = "" if end is None else f" to {_with_unit(known(weights.get(end)), unit)}"
+        told.append((label, _with_unit(known(weights.get(key)), unit) + to))
+    cells = [Text.assemble((f"{label:<9} ", "dim"), (text, "bold")) for label, text in told]
     for first in range(0, len(cells), across):
         table.add_row(*cells[first : first + across])
     return table

@@ -3,7 +3,10 @@
     A_i = exp(-beta S') * (r_i - mean) / (std + 1e-6),    beta = 0.2, so a weight lies in [0.82, 1.22]
 
 S' is computed from the probabilities of the responses at temperature 1, as `diagnose` does, and right means the training reward. Everything
-else is `dapo`, but without the overlong penalty, of which the paper's table says nothing; `weight=fisher` is its appendix C.3.
+else is `dapo`, but without the overlong penalty, of which the paper's table says nothing. The weights are those of the groups of the step,
+taken once, before its mini-batches, as constants; groups that dynamic sampling drew in surplus play no part.
+Its ablations (table 2) are options: weight=fisher|separation|pass_rate|random, weight_beta=0.1|0.5; ours are weight=balanced|auroc and
+w_norm=mean_1 (`weighting` has the formulas, and says which the paper does not give). Any recipe takes them: `grpo:weight=clarity`.
 The mean gradient has no closed form: the weight depends on the whole group. At weight_beta=0 it is that of `dapo:overlong=off`.
 """
 

@@ -3,7 +3,8 @@
     advantage   baseline=none|mean|leave_one_out  scale=none|group|batch  ddof=0|1  epsilon=1e-4
     ratio       ratio=none|token|sequence|capped  clip_low=0.2|off  clip_high=0.2|off  dual=3|off
     KL          kl=none|k1_reward|k2|k3  beta=0.04
-    group       weight=none|clarity|fisher  weight_beta=0.2  success=1  lambda=0.1 (w_reinforce alone)
+    group       weight=none|clarity|fisher|separation|pass_rate|random|balanced|auroc  weight_beta=0.2  w_norm=none|mean_1
+                success=1  lambda=0.1 (w_reinforce alone)
     step        divide=tokens|rows|budget|sequences|segments  max_tokens=64  truncated=keep|drop  spans=attempt+verdict
     drawing     fill=off|until_full|two_then_repeat  overlong=0.2|off
 
@@ -23,6 +24,8 @@ from typing import Any
 from jominy.recipes.settings import Settings
 
 SEPARATOR = re.compile(r",(?=\s*\w+\s*=)")
+LARGEST_WEIGHT_BETA = 100.0
+"""Beyond any use; above it exp(beta) would come near the largest number there is."""
 
 
 def read_settings(recipe: str, options: str, defaults: Settings, max_tokens: int | None, *, without: Collection[str] = ()) -> Settings:
@@ -174,11 +177,15 @@ OPTIONS: Mapping[str, Option] = {
     "kl": Option(read=_kl, put=lambda settings, value: replace(settings, penalty=replace(settings.penalty, kl=value))),
     "beta": Option(read=_number(0.0), put=lambda settings, value: replace(settings, penalty=replace(settings.penalty, beta=value))),
     "weight": Option(
-        read=_choice("none", "clarity", "fisher"),
+        read=_choice("none", "clarity", "fisher", "separation", "pass_rate", "random", "balanced", "auroc"),
         put=lambda settings, value: replace(settings, weight=replace(settings.weight, kind=value)),
     ),
     "weight_beta": Option(
-        read=_number(0.0), put=lambda settings, value: replace(settings, weight=replace(settings.weight, strength=value))
+        read=_number(0.0, LARGEST_WEIGHT_BETA),
+        put=lambda settings, value: replace(settings, weight=replace(settings.weight, strength=value)),
+    ),
+    "w_norm": Option(
+        read=_choice("none", "mean_1"), put=lambda settings, value: replace(settings, weight=replace(settings.weight, norm=value))
     ),
     "divide": Option(
         read=_choice("tokens", "rows", "budget", "sequences", "segments"), put=lambda settings, value: replace(settings, divide=value)
@@ -199,7 +206,8 @@ def _check(recipe: str, settings: Settings, given: Mapping[str, str]) -> None:
     ratio = settings.ratio
     idle = {
         "beta": (settings.penalty.kl == "none", "add kl=k3 (or k2, k1_reward)"),
-        "weight_beta": (settings.weight.kind == "none", "add weight=clarity (or fisher)"),
+        "weight_beta": (settings.weight.kind == "none", "add weight=clarity (or another kind)"),
+        "w_norm": (settings.weight.kind == "none", "add weight=clarity (or another kind)"),
         "ddof": (settings.advantage.scale == "none", "add scale=group (or batch)"),
         "epsilon": (settings.advantage.scale == "none", "add scale=group (or batch)"),
         "clip_low": (ratio.kind == "none", "add ratio=token"),

@@ -17,9 +17,10 @@ from jominy.recipes import divisors, penalties, ratios
 from jominy.recipes.advantages import advantages, live_N
 from jominy.recipes.masks import not_truncated
 from jominy.recipes.options import read_settings
-from jominy.recipes.recipe import Array, Recipe, TokenFunction
+from jominy.recipes.recipe import Array, GroupWeights, Recipe, TokenFunction
 from jominy.recipes.settings import Settings
-from jominy.recipes.shaping import group_weights, overlong_penalty
+from jominy.recipes.shaping import overlong_penalty
+from jominy.recipes.weighting import group_weights
 from jominy.records import Bools, Floats, Ints, Paper
 
 NOT_HERE = ("lambda",)
@@ -78,6 +79,7 @@ def build(
         paper=paper,
         keep=_keep(settings, choose),
         credit=_credit(settings, raw),
+        group_weights=None if settings.weight.kind == "none" else _group_weights(settings, raw),
         weigh=_weigh(settings),
         clipped=_clipped(settings) if settings.ratio.can_clip else None,
         divide=_divide(settings),
@@ -100,17 +102,37 @@ def _keep(settings: Settings, choose: Choose) -> Callable[[Groups], Bools]:
 
 
 def _credit(settings: Settings, raw: Raw) -> Callable[[Groups], Floats]:
+    unweighted = _unweighted(settings, raw)
+    if settings.weight.kind == "none":
+        return unweighted
+    weights = _group_weights(settings, raw)
+
     def credit(groups: Groups) -> Floats:
+        weight_N: Floats = np.repeat(weights(groups).weight_P, np.diff(groups.offsets_P1))
+        return unweighted(groups) * weight_N
+
+    return credit
+
+
+def _group_weights(settings: Settings, raw: Raw) -> Callable[[Groups], GroupWeights]:
+    unweighted = _unweighted(settings, raw)
+
+    def weights(groups: Groups) -> GroupWeights:
+        trains_P = groups.count_P(unweighted(groups) != 0) > 0
+        return group_weights(groups, trains_P, settings.weight, settings.success)
+
+    return weights
+
+
+def _unweighted(settings: Settings, raw: Raw) -> Callable[[Groups], Floats]:
+    def unweighted(groups: Groups) -> Floats:
         rewards_N = np.where(groups.scored_N, groups.rewards_N, 0.0).astype(np.float64)
         if settings.overlong is not None:
             assert settings.max_tokens is not None
             rewards_N = rewards_N + overlong_penalty(groups, settings.max_tokens, settings.overlong)
-        advantages_N = raw(groups, rewards_N, settings)
-        if settings.weight.kind != "none":
-            advantages_N = advantages_N * group_weights(groups, settings.weight, settings.success)
-        return np.where(groups.scored_N, advantages_N, 0.0)
+        return np.where(groups.scored_N, raw(groups, rewards_N, settings), 0.0)
 
-    return credit
+    return unweighted
 
 
 def _with_kl_in_reward(settings: Settings, old_BT: Array, reference_BT: Array | None, advantage_BT: Array, inside_BT: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A recipe: how the rewards of groups become a weight for every token. Owns the record `Recipe`.
+"""A recipe: how the rewards of groups become a weight for every token. Owns the records `Recipe` and `GroupWeights`.
 
     objective of a step = sum_{i,t} scale_it * w_it * logp_it,     w_it = -d loss_it / d logp_it, held constant            (ascent)
     keep -> which rollouts train;  credit -> A_i;  weigh -> w_it;  divide -> scale_it
@@ -32,6 +32,27 @@ class TokenFunction(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GroupWeights:
+    """What a recipe multiplied the advantages of each group by, for whoever wants to see it.
+
+    Example: GroupWeights(weight_P=[0.82, 1.0], plain_P=[0.82, 1.0], trains_P=[True, False], defined_P=[True, False], ...)
+    """
+
+    weight_P: Floats
+    """[P] the factor, above 0."""
+    plain_P: Floats
+    """[P] the same before it was divided by a mean; 1 where right or wrong answers are missing."""
+    trains_P: Bools
+    """[P] groups with an advantage other than 0."""
+    defined_P: Bools
+    """[P] groups with right and wrong answers of known probability."""
+    below_zero_P: Bools
+    """[P] groups whose S' is below 0."""
+    num_unknown: int
+    """Scored rollouts without a probability, which are left out of S'."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Recipe:
     """A way of training.
 
@@ -54,6 +75,8 @@ class Recipe:
     """(inside_NT, segment_NT) of all kept rollouts of a step -> scale_NT, 0 outside; computed once, before any backward pass."""
     clipped: TokenFunction | None = None
     """[B, T] tokens whose weight the clip changed; None when there is no clip."""
+    group_weights: Callable[[Groups], GroupWeights] | None = None
+    """The factors that `credit` has put in, of the same groups; None when it weighs no group."""
     fill: Fill = "off"
     """until_full: draw until enough groups keep a rollout; two_then_repeat: draw twice, then repeat those that do; off: take what comes."""
     source: Source = "rollouts"

@@ -3,7 +3,7 @@
     A = weight * (reward - baseline) / (scale + epsilon);     w = clip(ratio) A - beta KL;     scale by divide
 
 Left out on purpose: what each choice computes. That is said where it is computed: `advantages`, `ratios`, `penalties`, `divisors`,
-`shaping`.
+`shaping`, `weighting`.
 """
 
 from __future__ import annotations
@@ -73,10 +73,12 @@ class GroupWeight:
     Example: GroupWeight(kind="clarity", strength=0.2)
     """
 
-    kind: Literal["none", "clarity", "fisher"] = "none"
-    """All alike, or more where right and wrong answers are mixed up in probability."""
+    kind: Literal["none", "clarity", "fisher", "separation", "pass_rate", "random", "balanced", "auroc"] = "none"
+    """All alike, or by which x of the group; see `weighting`."""
     strength: float = 0.2
-    """beta of the weight."""
+    """beta of exp(-beta x), at least 0."""
+    norm: Literal["none", "mean_1"] = "none"
+    """What the weights are divided by: nothing, or their mean over the groups that train."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ def sft(options: str, max_tokens: int | None) -> Recipe:
     >>> recipe.source, recipe.credit(Groups.of(rewards=[[1], [0], [None]]))      # what a reward says of a demonstration plays no part
     ('demonstrations', array([1., 1., 0.]))
     """
-    without = (*COMPARING, "weight", "weight_beta", "success", "truncated", "fill")
+    without = (*COMPARING, "weight", "weight_beta", "w_norm", "success", "truncated", "fill")
     summary = "learn the task's gold answers by heart"
     recipe = build("sft", summary, SFT_PAPER, DEFAULTS, options, max_tokens, without=without, raw=_one, constant_is_zero=False)
     return replace(recipe, source="demonstrations")

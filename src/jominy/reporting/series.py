@@ -64,6 +64,8 @@ class Floor:
     """Drawn in this order."""
     top: float | None = None
     """Where the axis ends; None lets it follow the lines."""
+    from_zero: bool = True
+    """Whether the axis starts at 0; numbers around 1 would lie flat on top of one another."""
 
 
 def draw_floors(floors: Sequence[Floor], x_title: str, *, doubles: bool = False) -> Figure:
@@ -99,7 +101,7 @@ def draw_floors(floors: Sequence[Floor], x_title: str, *, doubles: bool = False)
 def _floor_axis(floor: Floor, position: int, count: int) -> Figure:
     height = 1.0 / count
     low, high = 1 - (position + 1) * height, 1 - position * height
-    scale: Figure = {"rangemode": "tozero"} if floor.top is None else {"range": [0, floor.top]}
+    scale: Figure = {"rangemode": "tozero" if floor.from_zero else "normal"} if floor.top is None else {"range": [0, floor.top]}
     domain = [max(0.0, low), high - (FLOOR_GAP if position else 0.0)]
     title = {"text": escape(floor.title), "font": {"size": 13}, "standoff": 10}
     largest = max((abs(value) for line in floor.lines for value in line.y if value is not None), default=1.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,9 @@ def training_notes(log: TrainingLog) -> list[str]:
     if log.num_broken:
         lines = "line" if log.num_broken == 1 else "lines"
         notes.append(f"{log.num_broken} broken {lines} in the logs left out, as a kill in the middle of a write leaves.")
+    unknown = sum(int(count or 0) for count in _Columns(lines=log.steps).end("group_weights", "num_unknown"))
+    if unknown:
+        notes.append(f"{unknown:,} responses without log-probabilities were left out of the weights of their groups.")
     if len(log.steps) > MAX_POINTS:
         notes.append(f"Of {len(log.steps):,} steps one in {_stride(len(log.steps))} is drawn; all are in steps.jsonl.")
     return notes
@@ -132,6 +135,10 @@ class _Columns:
         """[K] `value`, `low` or `high` of a column of estimates."""
         return [_finite(line[name].get(end)) if isinstance(line.get(name), Mapping) else None for line in self.lines]
 
+    def part(self, name: str, part: str, label: str, colour: str = BLUE, dash: str = "solid") -> Line:
+        """One part of a column of objects as a line."""
+        return Line(name=label, x=self.x, y=self.end(name, part), colour=colour, dash=dash)
+
     def line(self, name: str, label: str, colour: str = BLUE, dash: str = "solid") -> Line:
         """A column as a line."""
         return Line(name=label, x=self.x, y=self.of(name), colour=colour, dash=dash)
@@ -147,7 +154,7 @@ def training_plots(log: TrainingLog) -> list[dict[str, Any]]:
     steps = _Columns(lines=log.steps[:: _stride(len(log.steps)) or 1])
     held_out = _Columns(lines=log.evaluations)
     plots = [_held_out(held_out), _reward(steps), _shares(steps), _entropy(steps, held_out), _lengths(steps, held_out)]
-    plots += [_gradient(steps), _seconds(steps), _gap(steps)]
+    plots += [*_group_weights(steps), _gradient(steps), _seconds(steps), _gap(steps)]
     return sorted(({**plot, "id": f"training-{i}"} for i, plot in enumerate(plots)), key=lambda plot: plot["figure"] is None)
 
 
@@ -156,7 +163,7 @@ def _plot(title: str, meaning: str, floors: Sequence[Floor]) -> dict[str, Any]:
     kept = []
     for floor in floors:
         lines = tuple(line for line in floor.lines if any(value is not None for value in line.y))
-        kept += [Floor(title=floor.title, lines=lines, top=floor.top)] if lines else []
+        kept += [replace(floor, lines=lines)] if lines else []
     if not kept:
         return _absent(title, meaning)
     return {"title": title, "meaning": meaning, "figure": draw_floors(kept, "step"), **_numbers(kept), "missing": []}
@@ -230,6 +237,26 @@ def _lengths(steps: _Columns, held_out: _Columns) -> dict[str, Any]:
     cut = (steps.line("truncated_share", "in training"), held_out.line("truncated_share", "held out", ORANGE, "dash"))
     meaning = "Tokens of a response, and the share cut at the token limit."
     return _plot("Response length", meaning, [Floor(title="tokens", lines=lengths), Floor(title="cut share", lines=cut)])
+
+
+def _group_weights(steps: _Columns) -> list[dict[str, Any]]:
+    """What the groups weighed; no plot where no recipe weighed them."""
+    name = "group_weights"
+    if not any(isinstance(line.get(name), Mapping) for line in steps.lines):
+        return []
+    low, high = steps.end(name, "low"), steps.end(name, "high")
+    middle = Line(name="median", x=steps.x, y=steps.end(name, "median"), low=low, high=high, colour=BLUE)
+    ends = (steps.part(name, "min", "lowest", GREY, "dot"), steps.part(name, "max", "highest", GREY, "dash"))
+    meaning = (
+        "Factors of the groups that train, with a band that holds 80 % of them: above 1 counts more. Effective: (sum w)² / (n · sum w²), 1 "
+        "when all weigh alike. S' < 0: share of groups with right and wrong answers mixed up or inverted, which noise alone often gives."
+    )
+    floors = [
+        Floor(title="weight", lines=(middle, *ends), from_zero=False),
+        Floor(title="effective", lines=(steps.part(name, "ess_share", "effective share"),), from_zero=False),
+        Floor(title="S' < 0", lines=(steps.part(name, "below_zero_share", "S' < 0", ORANGE, "dash"),), top=1.05),
+    ]
+    return [_plot("Weights of the groups", meaning, floors)]
 
 
 def _gradient(steps: _Columns) -> dict[str, Any]:

@@ -268,12 +268,18 @@ def test_smoothing_moves_each_target_towards_all_tokens_alike(tiny_folder):
     """With respect to the scores of one token, the gradient is p - q; q by hand: 0.2 / V everywhere, and 0.8 more at the target."""
     engine = LocalEngine.load(str(tiny_folder), "cpu")
     scores: list[torch.Tensor] = []
-    engine.model.get_output_embeddings().register_forward_hook(lambda module, given, made: (made.retain_grad(), scores.append(made))[1])
+
+    def keep(module: torch.nn.Module, given: tuple[torch.Tensor, ...], made: torch.Tensor) -> None:
+        made.retain_grad()
+        scores.append(made)
+
+    engine.model.get_output_embeddings().register_forward_hook(keep)
     _add_gradient(engine.model, [Encoded(prompt_ids=[5, 6, 7], answer_ids=[9])], 0.2)
-    vocabulary = scores[0].shape[1]
-    wanted = torch.full((vocabulary,), 0.2 / vocabulary)
+    [score] = scores
+    wanted = torch.full((score.shape[1],), 0.2 / score.shape[1])
     wanted[9] += 0.8
-    assert torch.allclose(scores[0].grad[0], scores[0].detach().softmax(1)[0] - wanted, atol=1e-6)
+    assert score.grad is not None
+    assert torch.allclose(score.grad[0], score.detach().softmax(1)[0] - wanted, atol=1e-6)
 
 
 def test_a_model_without_smoothing_keeps_its_name():

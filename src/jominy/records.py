@@ -312,6 +312,21 @@ AnyReward = RewardFunction | GroupReward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Working:
+    """What a program sees in the steps that a response writes down.
+
+    Example: Working(method="highest first", error="E3.1", note="47 + 80 = 128")
+    """
+
+    method: str | None
+    """Name of the way of solving; None when there is none to see."""
+    error: str | None
+    """Code of the error (`rewards.taxonomy`) that makes it wrong; None when nothing is wrong with it."""
+    note: str = ""
+    """Where the error is, or why there is no method."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Prompts and how responses to them are graded.
 
@@ -331,5 +346,7 @@ class Task:
     lenient: RewardFunction | None = None
     """The reward of the answer wherever it stands in the text, by the best rule there is for finding it: what the model can do, whatever
     form it writes in. For measuring only, never for training; None where the task has no such rule."""
+    read_steps: Callable[[Prompt, str, Stop], Working] | None = None
+    """What a program sees in a response's written steps: its method and its error, exactly. None where no program can tell."""
     paper: Paper | None = None
     """Source of the data or of the checkers."""

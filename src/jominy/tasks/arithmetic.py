@@ -1,4 +1,4 @@
-"""Sums made here, as hard as you like: `arithmetic:digits=3,operators=+*,terms=4`.
+"""Sums made here, as hard as you like: `arithmetic:digits=3,operators=+*,terms=4`, or with written steps: `operators=+,steps=yes`.
 
 The rule of grading: the answer is the last number in the text, thousands commas dropped; it is right when it is the exact integer
 (`1,234` and `1234.0` are 1234; `12.5` is no integer and so never right). For tests, for small models and for tasks of known difficulty.
@@ -7,16 +7,20 @@ Left out on purpose: division (its rounding would need a rule of its own) and an
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 
-from jominy.records import Message, Prompt, Reward, Task
+from jominy.records import Message, Prompt, Reward, Stop, Task, Working
 from jominy.rewards.options import read_options
 from jominy.tasks.identity import identify
+from jominy.tasks.steps import METHODS, num_steps, read_sum, write_steps
 
 NUMBER = re.compile(r"(?<![0-9])[-\u2212]?[0-9][0-9,]*(?:\.[0-9]+)?")
 INSTRUCTION = "Give the answer as an integer at the end."
-DEFAULTS = {"digits": "2", "operators": "+-*", "terms": "2"}
+STEPS_INSTRUCTION = "Write every step as a sum such as 2 + 3 = 5, with semicolons between, and the answer as an integer at the end."
+STEPS = ("no", "yes", *METHODS)
+DEFAULTS = {"digits": "2", "operators": "+-*", "terms": "2", "steps": "no"}
 MOST_PROBLEMS = 1 << 62
 
 
@@ -24,6 +28,8 @@ def make(options: str) -> Task:
     """Arithmetic with `digits` a number (default 2), `terms` numbers (2) and `operators` out of `+-*` (`+-*`).
 
     Numbers of one digit are 0 to 9, of more digits have no leading zero. The usual precedence holds.
+    With `steps` the prompt asks for written steps, and a program tells methods and errors apart (`tasks.steps`): `yes` has gold answers by
+    all methods, by no rule that could be learned from the prompt; a method's name has them by that one. The prompts are the same.
     A setting with fewer different problems than asked for returns each of them once.
 
     >>> task = make("digits=1,operators=+")
@@ -44,18 +50,21 @@ def make(options: str) -> Task:
     if num_problems > MOST_PROBLEMS:
         raise ValueError(f"arithmetic: digits={digits} with terms={terms} has more problems than can be drawn; lower one of them")
     name = f"arithmetic:{options}" if options else "arithmetic"
+    steps = _steps_option(settings["steps"], digits, operators, terms)
 
     def prompts(num_prompts: int, seed: int) -> list[Prompt]:
         chosen = random.Random(seed).sample(range(num_problems), min(num_prompts, num_problems))
-        return [_prompt(name, *_problem(number, lowest, num_values, terms, operators)) for number in chosen]
+        problems = [_problem(number, lowest, num_values, terms, operators) for number in chosen]
+        return [_prompt(name, *problem) if steps == "no" else _prompt_with_steps(name, problem[0], steps) for problem in problems]
 
     return Task(
         name=name,
-        summary=f"{terms} numbers of {digits} digit{'s' * (digits > 1)}, {' '.join(operators)}",
+        summary=f"{terms} numbers of {digits} digit{'s' * (digits > 1)}, {' '.join(operators)}" + ", with steps" * (steps != "no"),
         prompts=prompts,
         reward=grade,
         format=ends_with_integer,
         lenient=grade_leniently,
+        read_steps=None if steps == "no" else read_steps,
     )
 
 
@@ -81,6 +90,16 @@ def grade_leniently(prompt: Prompt, text: str) -> Reward:
             answer = last_number(first.group())
             return Reward(value=float(answer == prompt.target), answer=answer)
     return grade(prompt, text)
+
+
+def read_steps(prompt: Prompt, text: str, stop: Stop) -> Working:
+    """What a program sees in the steps of a response to a prompt of `steps=...`: its method and its error (`tasks.steps`).
+
+    >>> read_steps(make("operators=+,steps=yes").prompts(1, 0)[0], "", "eos").error
+    'E5.2'
+    """
+    first, _, second = prompt.info["expression"].partition(" + ")
+    return read_sum(int(first), int(second), text, is_right=last_number(text) == prompt.target, is_cut=stop == "length")
 
 
 def ends_with_integer(prompt: Prompt, text: str) -> bool:
@@ -136,6 +155,32 @@ def _prompt(task: str, values: list[int], signs: str) -> Prompt:
         gold_answer=f"{expression} = {result}",
         wrong_answer=f"{expression} = {result + 1}",
         info={"expression": expression},
+    )
+
+
+def _steps_option(steps: str, digits: int, operators: str, terms: int) -> str:
+    if steps not in STEPS:
+        raise ValueError(f"arithmetic: steps is one of {', '.join(STEPS)}; got {steps!r}")
+    if steps != "no" and (operators != "+" or terms != 2 or not 2 <= digits <= 12):
+        raise ValueError(f"arithmetic: steps={steps} writes sums of two numbers of 2 to 12 digits; add operators=+ and leave terms at 2")
+    return steps
+
+
+def _prompt_with_steps(task: str, values: list[int], steps: str) -> Prompt:
+    """The gold answer by the method asked for, or by one that only a hash of the problem knows; the wrong one has a slip in a step."""
+    first, second = values
+    total, expression = str(first + second), f"{first} + {second}"
+    chance = int.from_bytes(hashlib.sha256(expression.encode()).digest()[:4])
+    method = METHODS[chance % len(METHODS)] if steps == "yes" else steps
+    messages = (Message(role="user", content=f"What is {expression}? {STEPS_INSTRUCTION}"),)
+    return Prompt(
+        id=identify("arithmetic", messages, total),
+        task=task,
+        messages=messages,
+        target=total,
+        gold_answer=write_steps(first, second, method),
+        wrong_answer=write_steps(first, second, method, slip_at=chance // len(METHODS) % num_steps(first, second, method)),
+        info={"expression": expression, "method": method},
     )
 
 

@@ -65,7 +65,7 @@ TASKS: dict[str, TaskEntry] = {
     "arithmetic": TaskEntry(
         make="jominy.tasks.arithmetic:make",
         summary="sums of any difficulty; made here, without end",
-        options="digits=2,operators=+-*,terms=2",
+        options="digits=2,operators=+-*,terms=2, and steps=yes for sums of two numbers with written steps",
     ),
 }
 

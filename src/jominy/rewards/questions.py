@@ -1,0 +1,111 @@
+"""What a judge is asked about a response, and how its reply is read: which error, and which of the methods seen so far.
+
+    error_question  -> ... "Code: E3.1"        read_error  -> "E3.1", or why the reply says nothing
+    method_question -> ... "Method: 2"         read_method -> 2, or 0 for a new one, or why
+
+The words are ours (`prompts/*.txt`): the paper's are not known. Reading is strict: the last line of the reply, in that form and of the
+choices that were given, and no other line of the form. Anything else is unscored; nothing is guessed. What a model thinks aloud in
+<think> is not part of its reply.
+LIMIT: a text longer than its share of MOST_CHARACTERS loses its middle, and the judge is told so; an error that stands there goes unseen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+from string import Template
+
+from jominy.records import Message, Prompt
+from jominy.rewards.taxonomy import TAXONOMY
+
+Messages = tuple[Message, ...]
+
+MOST_CHARACTERS = 12_000
+"""Of all the responses in one question."""
+NEW_METHOD = re.compile(r"new", re.IGNORECASE)
+THOUGHT = "</think>"
+
+
+def error_question(prompt: Prompt, response: str) -> Messages:
+    """Ask which of the ten errors makes a wrong response wrong."""
+    kinds = "\n".join(f"{kind.code} {kind.name} ({kind.severity} severity): {kind.meaning}" for kind in TAXONOMY.values())
+    return _asked(
+        "error.txt",
+        kinds=kinds,
+        question=_conversation(prompt),
+        answer=prompt.target or "(not known)",
+        response=shortened(response, MOST_CHARACTERS),
+    )
+
+
+def method_question(prompt: Prompt, representatives: Sequence[str], response: str) -> Messages:
+    """Ask whether a right response uses the method of one of the representatives (2601.06911, algorithm 1)."""
+    share = MOST_CHARACTERS // (len(representatives) + 1)
+    methods = "".join(f"===== RESPONSE {number}\n{shortened(text, share)}\n" for number, text in enumerate(representatives, start=1))
+    return _asked("method.txt", question=_conversation(prompt), methods=methods, response=shortened(response, share))
+
+
+def read_error(reply: str) -> tuple[str | None, str]:
+    """(code, "") or (None, why the reply names none).
+
+    >>> read_error("It adds 7 and 5 wrongly.\\nCode: E3.1")
+    ('E3.1', '')
+    >>> read_error("Code: E3.1 or E3.2")[0] is None
+    True
+    """
+    found, why = _last_line(reply, "Code")
+    if found is None:
+        return None, why
+    return (found, "") if found in TAXONOMY else (None, f"no code of the list: {found[:40]!r}")
+
+
+def read_method(reply: str, num_methods: int) -> tuple[int | None, str]:
+    """(number of the method from 1, or 0 for a new one, "") or (None, why the reply names none).
+
+    >>> read_method("It counts on.\\nMethod: new", 2), read_method("Method: 2", 2), read_method("Method: 3", 2)
+    ((0, ''), (2, ''), (None, "no method of the list: '3'"))
+    """
+    found, why = _last_line(reply, "Method")
+    if found is None:
+        return None, why
+    if NEW_METHOD.fullmatch(found):
+        return 0, ""
+    number = int(found) if found.isascii() and found.isdigit() and len(found) < 9 else 0
+    return (number, "") if 1 <= number <= num_methods else (None, f"no method of the list: {found[:40]!r}")
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning and its end with a note of how much is missing between.
+
+    >>> shortened("abcdefgh", 4)
+    'ab\\n[... 4 characters left out ...]\\ngh'
+    """
+    if len(text) <= most:
+        return text
+    half = max(most // 2, 1)
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
+def _last_line(reply: str, name: str) -> tuple[str | None, str]:
+    """What stands behind `name: ` in the last line, if no other line begins so."""
+    lines = [line.strip() for line in reply.rpartition(THOUGHT)[2].splitlines() if line.strip()]
+    if not lines:
+        return None, "empty reply"
+    named = [line for line in lines if line.startswith(f"{name}:")]
+    if len(named) != 1 or named[0] != lines[-1]:
+        return None, f"{len(named)} lines with `{name}:`" if named else f"no line `{name}: ...` at the end: {lines[-1][:60]!r}"
+    return named[0].removeprefix(f"{name}:").strip(), ""
+
+
+def _conversation(prompt: Prompt) -> str:
+    """The prompt as text; who speaks is named where there is more than one turn."""
+    if len(prompt.messages) == 1:
+        return prompt.messages[0].content
+    return "\n".join(f"[{message.role}] {message.content}" for message in prompt.messages)
+
+
+def _asked(name: str, *, question: str, response: str, kinds: str = "", answer: str = "", methods: str = "") -> Messages:
+    template = Template(resources.files("jominy.rewards").joinpath("prompts", name).read_text(encoding="utf-8"))
+    filled = template.substitute(question=question, response=response, kinds=kinds, answer=answer, methods=methods)
+    return (Message(role="user", content=filled),)

@@ -1,0 +1,276 @@
+"""Judges: what is asked and how replies are read; an endpoint on this machine that is slow, busy, broken or rude; the memory on disk."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from jominy.judging import judged_errors, judged_methods
+from jominy.records import Message, Prompt
+from jominy.rewards.endpoint import Endpoint, Reply
+from jominy.rewards.judge import EndpointJudge, Judge, LocalJudge, read_judge
+from jominy.rewards.questions import MOST_CHARACTERS, error_question, method_question, read_error, read_method, shortened
+from jominy.rewards.taxonomy import TAXONOMY
+
+SUM = Prompt(id="1", task="t", messages=(Message(role="user", content="What is $47 + 85?"),), target="132")
+
+
+@contextmanager
+def served(answer: Callable[[dict[str, Any]], tuple[int, object, dict[str, str]]]):
+    """An endpoint on this machine; `answer` is (body) -> (status, JSON or text, headers). Yields its address and what it was asked."""
+    seen: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen.append({"path": self.path, "key": self.headers.get("Authorization"), **body})
+            status, content, headers = answer(body)
+            data = (content if isinstance(content, str) else json.dumps(content)).encode()
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def said(text: str | None) -> dict[str, Any]:
+    return {"choices": [{"message": {"role": "assistant", "content": text}}]}
+
+
+def always(text: str) -> Callable[[dict[str, Any]], tuple[int, object, dict[str, str]]]:
+    return lambda body: (200, said(text), {})
+
+
+def endpoint_at(url: str, attempts: int = 3) -> Endpoint:
+    return Endpoint(url=url, model="m", key="secret", key_name="OPENAI_API_KEY", attempts=attempts, first_wait_s=0.01, timeout_s=5.0)
+
+
+def judge_at(url: str, folder, attempts: int = 3) -> Judge:
+    answer = EndpointJudge(endpoint=endpoint_at(url, attempts), workers=4).answer
+    return Judge(name="fake", model="m", max_tokens=64, answer=answer, folder=folder)
+
+
+def asks(*texts: str) -> list[tuple[Message, ...]]:
+    return [(Message(role="user", content=text),) for text in texts]
+
+
+def test_what_is_asked_holds_everything_and_nothing_of_the_response_is_read_as_a_form():
+    text = error_question(SUM, "$question ===== END\nCode: E1.1")[0].content
+    for part in ("What is $47 + 85?", "132", "$question ===== END", *(f"{code} {kind.name}" for code, kind in TAXONOMY.items())):
+        assert part in text
+    text = method_question(SUM, ["one way", "another"], "a third")[0].content
+    assert "RESPONSE 1\none way\n===== RESPONSE 2\nanother\n===== NEW RESPONSE\na third" in text
+    long = method_question(SUM, ["x" * 30_000] * 3, "y" * 30_000)[0].content
+    assert len(long) < MOST_CHARACTERS + 3000
+    assert shortened("ab" * 50, 10) == "ababa\n[... 90 characters left out ...]\nbabab"
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        ("Code: E3.1", "E3.1"),
+        ("It slips.\n\nCode: E5.2\n\n", "E5.2"),
+        ("<think>Code: E1.1?\nCode: E1.2?</think>\nA slip.\nCode: E3.1", "E3.1"),
+        ("", None),
+        ("E3.1", None),
+        ("Code: E9.9", None),
+        ("Code: E3.1\nI am sure.", None),
+        ("Code: E3.1\nCode: E3.2", None),
+        ("The Code: E3.1", None),
+        ("code: E3.1", None),
+        ("**Code: E3.1**", None),
+    ],
+)
+def test_only_the_form_is_read(reply, code):
+    found, why = read_error(reply)
+    assert found == code
+    assert bool(why) == (code is None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "number"),
+    [
+        ("Method: 2", 2),
+        ("So.\nMethod: new", 0),
+        ("Method: New", 0),
+        ("Method: 0", None),
+        ("Method: 3", None),
+        ("Method: -1", None),
+        ("2", None),
+    ],
+)
+def test_only_methods_of_the_list_are_read(reply, number):
+    assert read_method(reply, 2)[0] == number
+
+
+def test_what_goes_over_the_wire():
+    with served(always("Code: E3.1")) as (url, seen):
+        assert endpoint_at(url).ask(asks("hello")[0]) == Reply(text="Code: E3.1")
+    assert seen == [
+        {
+            "path": "/v1/chat/completions",
+            "key": "Bearer secret",
+            "model": "m",
+            "messages": [{"role": "user", "content": "hello"}],
+            "temperature": 0,
+            "max_tokens": 1024,
+        }
+    ]
+
+
+def test_a_second_run_asks_nothing_and_equal_questions_are_asked_once(tmp_path):
+    told: list[int] = []
+    with served(lambda body: (200, said(body["messages"][0]["content"].upper()), {})) as (url, seen):
+        judge = judge_at(url, tmp_path)
+        replies = judge.ask(asks("a", "b", "a"), told.append)
+        assert [reply.text for reply in replies] == ["A", "B", "A"]
+        assert len(seen) == 2
+        assert sum(told) == 3
+        assert [reply.text for reply in judge.ask(asks("b", "c"))] == ["B", "C"]
+        assert len(seen) == 3
+    assert [reply.text for reply in judge.ask(asks("a", "b", "c"))] == ["A", "B", "C"]  # the endpoint is gone
+    files = list(tmp_path.rglob("*.json"))
+    assert len(files) == 3
+    assert not list(tmp_path.rglob("*.tmp"))
+    kept = json.loads(files[0].read_text())
+    assert kept["text"] == kept["messages"][0]["content"].upper()
+
+
+def test_another_model_or_length_is_another_reply_and_a_damaged_file_is_asked_anew(tmp_path):
+    with served(always("x")) as (url, seen):
+        judge = judge_at(url, tmp_path)
+        judge.ask(asks("a"))
+        other = Judge(name="fake", model="n", max_tokens=64, answer=judge.answer, folder=tmp_path)
+        longer = Judge(name="fake", model="m", max_tokens=65, answer=judge.answer, folder=tmp_path)
+        other.ask(asks("a"))
+        longer.ask(asks("a"))
+        assert len(seen) == 3
+        for file in tmp_path.rglob("*.json"):
+            file.write_text("{")
+        assert judge.ask(asks("a"))[0].text == "x"
+        assert len(seen) == 4
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_endpoint_is_asked_again(status):
+    left = [1, 1]
+
+    def answer(body):
+        return (status, "later", {"Retry-After": "0"}) if left and left.pop() else (200, said("now"), {})
+
+    with served(answer) as (url, seen):
+        assert endpoint_at(url).ask(asks("a")[0]).text == "now"
+        assert len(seen) == 3
+
+
+def test_an_endpoint_that_stays_busy_is_an_error_that_says_where(tmp_path):
+    with served(lambda body: (429, {"error": {"message": "slow down"}}, {})) as (url, seen):
+        with pytest.raises(ValueError, match=r"judge m at http://127.*no answer after 3 attempts, the last one: HTTP 429: slow down"):
+            judge_at(url, tmp_path).ask(asks("a"))
+        assert len(seen) == 3
+    with pytest.raises(ValueError, match="no answer after 2 attempts"):
+        judge_at(url, tmp_path, attempts=2).ask(asks("a"))
+
+
+@pytest.mark.parametrize(("status", "why"), [(401, "the key is missing or wrong"), (404, "no such address or model")])
+def test_a_wrong_key_or_model_ends_it_at_once(status, why):
+    with served(lambda body: (status, {"error": {"message": "no"}}, {})) as (url, seen):
+        with pytest.raises(ValueError, match=why):
+            endpoint_at(url).ask(asks("a")[0])
+        assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [("<html>", "no chat completion"), ({"choices": []}, "no chat completion"), (said(None), "without text"), ([1], "no chat completion")],
+)
+def test_a_malformed_reply_is_unscored_and_not_remembered(tmp_path, content, note):
+    with served(lambda body: (200, content, {})) as (url, _):
+        reply = judge_at(url, tmp_path).ask(asks("a"))[0]
+    assert reply.text is None
+    assert note in reply.note
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_is_not_in_form_is_unscored_and_said(tmp_path):
+    def answer(body):
+        text = body["messages"][0]["content"]
+        if "too long" in text:
+            return 400, {"error": "context"}, {}
+        return 200, said("Code: E3.1" if "133" in text else "Hm."), {}
+
+    with served(answer) as (url, _):
+        opinions = judged_errors(judge_at(url, tmp_path), [(SUM, "133"), (SUM, "134"), (SUM, "too long")], lambda done: None)
+        assert [opinion.value for opinion in opinions] == ["E3.1", None, None]
+        assert "no line `Code: ...`" in opinions[1].note
+        assert "HTTP 400: context" in opinions[2].note
+        with pytest.raises(ValueError, match="no reply to any of 1 questions; to the first it said: HTTP 400"):
+            judged_errors(judge_at(url, tmp_path), [(SUM, "too long")], lambda done: None)
+
+
+def test_methods_are_told_apart_one_after_the_other(tmp_path):
+    """The judge compares first letters: the representative with the letter of the new response, or new."""
+
+    def answer(body):
+        blocks = body["messages"][0]["content"].split("===== ")
+        known = [block.split("\n")[1][0] for block in blocks if block.startswith("RESPONSE ")]
+        new = next(block.split("\n")[1][0] for block in blocks if block.startswith("NEW RESPONSE"))
+        return 200, said("Method: ?" if new == "z" else f"Method: {known.index(new) + 1 if new in known else 'new'}"), {}
+
+    other = Prompt(id="2", task="t", messages=(Message(role="user", content="And 1 + 1?"),))
+    told: list[int] = []
+    with served(answer) as (url, seen):
+        groups = [(SUM, ["a1", "b1", "a2", "a1", "z", "b2", "c"]), (other, ["q", "q", "r"]), (other, [])]
+        found = judged_methods(judge_at(url, tmp_path), groups, told.append)
+    assert [[opinion.value for opinion in opinions] for opinions in found] == [["1", "2", "1", "1", None, "2", "3"], ["1", "1", "2"], []]
+    assert sum(told) == 10
+    assert len(seen) == 6  # not asked: the first of each, and a1 and q said again
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("http://h/v1", "names no model; write http://h/v1,model=NAME"),
+        ("http://h/v1,model=m,key=NO_SUCH_KEY", r"takes its key from \$NO_SUCH_KEY, which is not set"),
+        ("http://h/v1,modle=m", "did you mean model"),
+        ("http://h/v1,model=m,workers=0", "workers is a whole number"),
+        ("qwen", "no judge 'qwen'; write http"),
+        ("local:", "no judge 'local:'"),
+        ("local:smollm2,model=x", "no option 'model'"),
+    ],
+)
+def test_a_mistake_in_the_judge_says_what_to_write(spec, message):
+    with pytest.raises(ValueError, match=message):
+        read_judge(spec, {})
+
+
+def test_judges_as_they_are_named():
+    found = read_judge("https://h/v1/,model=Qwen/Qwen3-32B,key=MINE,workers=2,max_tokens=9", {"MINE": "k", "OPENAI_API_KEY": "other"})
+    assert isinstance(found, EndpointJudge)
+    assert (found.endpoint.url, found.endpoint.model, found.endpoint.key, found.endpoint.max_tokens, found.workers) == (
+        "https://h/v1",
+        "Qwen/Qwen3-32B",
+        "k",
+        9,
+        2,
+    )
+    assert read_judge("local:HuggingFaceTB/x,max_tokens=12", {}) == LocalJudge(model="HuggingFaceTB/x", max_tokens=12)

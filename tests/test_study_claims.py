@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -365,3 +366,19 @@ def test_clear_errors(results):
     uneven = run_of("adder, sums", TRUTH, 0, [1, 2], [1], 16)
     with pytest.raises(ValueError, match="seed 0 has 2 prompts before and 1 after"):
         conclude(results | {"runs": [uneven]})
+
+
+def test_pairs_that_never_differed_are_said_to_be_no_test(tmp_path: Path) -> None:
+    results = planted(tmp_path)
+
+    def num_alike() -> int:
+        found = next(claim for claim in conclude(results).claims if claim.code == "no-clip").found
+        return int(found.split(" pairs of runs are alike")[0].split(". ")[-1].split(" of ")[0]) if "alike" in found else 0
+
+    before = num_alike()
+    clipped = {(run["cell"], run["seed"]): run for run in results["runs"] if run["arm"] == "random"}
+    changed = [run for run in results["runs"] if run["arm"] == "random_no_clip" and run["cell"] == "adder, sums"]
+    for run in changed:
+        run["after"] = clipped[run["cell"], run["seed"]]["after"]
+    assert len(changed) == 5
+    assert num_alike() == before + 5

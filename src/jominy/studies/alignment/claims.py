@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from jominy.conclusion import Agreement, Claim
 from jominy.papers import ALIGNMENT
 from jominy.records import Measure
@@ -238,7 +240,7 @@ def clipping(runs: StudyRuns) -> Claim:
         elif without.low <= 0 and lost.low > 0:
             verdict = "agrees"
     found = f"{points(with_clip)} with clipping, {points(without)} without; difference {points(lost)}" if cells else NOT_RUN
-    found = f"{_cells(cells, 'strong')}: {found}{_few(runs, dict.fromkeys(cells, pair))}."
+    found = f"{_cells(cells, 'strong')}: {found}{_few(runs, dict.fromkeys(cells, pair))}.{_alike(runs, clipped, free)}"
     return Claim(
         code="no-clip",
         says="The gain of a random reward comes from clipping: without it, it vanishes.",
@@ -251,3 +253,16 @@ def clipping(runs: StudyRuns) -> Claim:
         would_take="A random reward that gains in the first place, and enough updates on one batch for the clip to act.",
         paper=SPURIOUS_REWARDS,
     )
+
+
+def _alike(runs: StudyRuns, first: str, second: str) -> str:
+    """How many pairs of runs gained the same on every prompt: two ways of training that never differed are no test of their difference."""
+    pairs = [
+        np.array_equal(runs.differences[cell.name, first][seed], runs.differences[cell.name, second][seed])
+        for cell in runs.cells
+        if runs.together(cell.name, (first, second))
+        for seed in sorted(set(runs.differences[cell.name, first]) & set(runs.differences[cell.name, second]))
+    ]
+    if not any(pairs):
+        return ""
+    return f" {sum(pairs)} of {len(pairs)} pairs of runs are alike in every answer: there no ratio ever left the range of the clip."

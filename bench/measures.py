@@ -22,6 +22,8 @@ import numpy as np
 
 from jominy.groups import Groups
 from jominy.measures.clarity import measure_clarity
+from jominy.measures.clarity_by_size import SIZES as CLARITY_SIZES
+from jominy.measures.clarity_by_size import clarity_by_size
 from jominy.measures.liveness import measure_liveness
 from jominy.measures.passk import measure_passk
 from jominy.measures.silhouette import silhouette_samples
@@ -70,6 +72,9 @@ def time_measures(num_prompts: int, num_rollouts: int) -> dict[str, float]:
     begin = time.perf_counter()
     measure_clarity(groups, np.random.default_rng(2))
     seconds["clarity_s"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    clarity_by_size(groups, CLARITY_SIZES, np.random.default_rng(3))
+    seconds["by_size_s"] = time.perf_counter() - begin
     cpu_s = time.process_time() - begin_cpu
     peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return {"prompts": num_prompts, **seconds, "total_s": sum(seconds.values()), "cpu_s": cpu_s, "peak_gb": peak_gb}
@@ -107,13 +112,14 @@ def main() -> None:
     theirs, ours, difference = time_silhouette()
     print(f"one group of 20,000: scikit-learn {theirs:.2f} s, jominy {ours * 1e3:.2f} ms, ratio {theirs / ours:,.0f}")
     print(f"  largest difference of any s_i {difference:.1e}")
-    print(f"pass@k + liveness + clarity with intervals, {options.rollouts} rollouts a prompt, {os.cpu_count()} cores:")
+    print(f"pass@k + liveness + clarity (also by size) with intervals, {options.rollouts} rollouts a prompt, {os.cpu_count()} cores:")
     for size in SIZES:
         command = [sys.executable, __file__, "--prompts", str(size), "--rollouts", str(options.rollouts)]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(
             f"  {size:>9,} prompts: {found['total_s']:5.1f} s (pass@k {found['passk_s']:.1f}, liveness {found['liveness_s']:.1f}, "
-            f"clarity {found['clarity_s']:.1f}), processor {found['cpu_s']:.1f} s = {found['cpu_s'] / size * 1e6:.1f} us a prompt, "
+            f"clarity {found['clarity_s']:.1f}, "
+            f"by size {found['by_size_s']:.1f}), processor {found['cpu_s']:.1f} s = {found['cpu_s'] / size * 1e6:.1f} us a prompt, "
             f"peak {found['peak_gb']:.1f} GB",
             flush=True,
         )

@@ -225,7 +225,7 @@ def make_advice() -> tuple[Advice, ...]:
 
 
 def make_curves() -> tuple[Curve, ...]:
-    """The two curves of every diagnosis."""
+    """The two curves of every diagnosis, and clarity at two numbers of rollouts."""
     x = (1, 2, 4, 8, 16)
     passk = Curve(
         name="pass@k",
@@ -247,7 +247,62 @@ def make_curves() -> tuple[Curve, ...]:
         num_prompts=(32,) * 4,
         meaning="Expected share of groups of G rollouts that hold both right and wrong answers.",
     )
-    return passk, live
+    sizes = {
+        "silhouette at K": (-0.034, -0.021),
+        "balanced silhouette at K": (0.004, 0.011),
+        "share with S < 0 at K": (0.62, 0.58),
+        "clarity coverage at K": (0.56, 0.69),
+    }
+    by_size = [
+        Curve(
+            name=name,
+            x_name="K, rollouts a prompt",
+            x=(8, 16),
+            value=values,
+            low=tuple(v - 0.03 for v in values),
+            high=tuple(v + 0.03 for v in values),
+            num_prompts=(32, 32),
+        )
+        for name, values in sizes.items()
+    ]
+    return passk, live, *by_size
+
+
+def make_clouds(summaries: list[results.PromptSummary]) -> tuple[results.Cloud, ...]:
+    """The prompts with a silhouette, in order and against their pass rate, before a band written by hand."""
+    there = [(position, s.num_correct / s.num_scored, s.silhouette) for position, s in enumerate(summaries) if s.silhouette is not None]
+    ranked = sorted(there, key=lambda entry: entry[2])
+    side = {position: "above" if s > 0.2 else "below" if s < -0.3 else "within" for position, _, s in there}
+    places = tuple(float(i + 1) for i in range(len(ranked)))
+    by_prompt = results.Cloud(
+        name="silhouette by prompt",
+        x_name="prompts, lowest first",
+        y_name="S",
+        prompts=tuple(position for position, _, _ in ranked),
+        x=places,
+        y=tuple(s for _, _, s in ranked),
+        side=tuple(side[position] for position, _, _ in ranked),  # type: ignore[misc]
+        band_x=places,
+        band_mean=tuple(-0.2 + 0.4 * place / len(places) for place in places),
+        band_low=tuple(-0.3 + 0.4 * place / len(places) for place in places),
+        band_high=tuple(-0.1 + 0.4 * place / len(places) for place in places),
+        meaning="Prompts in the order of their S; the band is what permuted labels give at each place.",
+    )
+    against = results.Cloud(
+        name="silhouette and pass rate",
+        x_name="pass rate",
+        y_name="S",
+        prompts=tuple(position for position, _, _ in there),
+        x=tuple(rate for _, rate, _ in there),
+        y=tuple(s for _, _, s in there),
+        side=tuple(side[position] for position, _, _ in there),  # type: ignore[misc]
+        band_x=(0.0625, 0.25, 0.5, 0.9375),
+        band_mean=(-0.12, -0.01, 0.0, -0.12),
+        band_low=(-0.5, -0.2, -0.1, -0.5),
+        band_high=(0.5, 0.3, 0.2, 0.5),
+        meaning="Prompts by their share of right answers; the band is what permuted labels give.",
+    )
+    return by_prompt, against
 
 
 def make_histograms(prompts: list[Prompt], rollouts: list[Rollout]) -> tuple[Histogram, ...]:
@@ -303,7 +358,14 @@ def make_diagnosis(prompts: list[Prompt], rollouts: list[Rollout]) -> results.Di
         mixed = 0 < sum(values) < len(values)
         silhouette = round(0.35 * float(np.sin(i)), 3) if mixed else None
         summaries.append(
-            results.PromptSummary(prompt_id=prompt.id, num_scored=len(values), num_correct=int(sum(values)), silhouette=silhouette)
+            results.PromptSummary(
+                prompt_id=prompt.id,
+                num_scored=len(values),
+                num_correct=int(sum(values)),
+                silhouette=silhouette,
+                balanced=None if silhouette is None else silhouette / 2,
+                z=None if silhouette is None else round(10 * silhouette, 2),
+            )
         )
     return results.Diagnosis(
         source={
@@ -330,6 +392,7 @@ def make_diagnosis(prompts: list[Prompt], rollouts: list[Rollout]) -> results.Di
         measures=measures,
         curves=make_curves(),
         histograms=make_histograms(prompts, rollouts),
+        clouds=make_clouds(summaries),
         prompts=tuple(summaries),
         thresholds=(
             Threshold(name="strong_pass", value=0.8, meaning="pass@16 at or above this is strong alignment"),

@@ -19,7 +19,7 @@ def poisoned(value: Any) -> Any:
     """The same structure with every free text replaced by the hostile one; what selects a look (fit, severity, names of plots) stays."""
     kept = {"value", "severity", "fit", "name", "x_name", "code", "arxiv", "stop", "prompt_id"}
     if isinstance(value, dict):
-        return {key: part if key in kept and isinstance(part, str) else poisoned(part) for key, part in value.items()}
+        return {key: part if key == "side" or (key in kept and isinstance(part, str)) else poisoned(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [poisoned(part) for part in value]
     return HOSTILE if isinstance(value, str) and value else value

@@ -12,6 +12,7 @@ import pytest
 
 from jominy.groups import Groups
 from jominy.measures.clarity import measure_clarity, pearson
+from jominy.measures.clarity_by_size import clarity_by_size
 from jominy.measures.liveness import measure_liveness
 from jominy.measures.passk import measure_passk
 from jominy.measures.silhouette import PromptClarity, prompt_clarity
@@ -98,6 +99,9 @@ def test_clarity_means(num_prompts: int, shift: float) -> None:
         name: np.mean([holds(mean_interval(getattr(known, name)[world]), getattr(large, name).mean()) for world in worlds])
         for name in ("silhouette_V", "rectified_V", "balanced_V", "separation_V", "auroc_V")
     }
+    for name in ("spread_right_V", "spread_wrong_V"):
+        values, truth = getattr(known, name), float(np.nanmean(getattr(large, name)))
+        shares[name] = np.mean([holds(mean_interval(values[world & np.isfinite(values)]), truth) for world in worlds])
     truth = float((large.silhouette_V > 0).mean())
     shares["positive"] = np.mean([holds(share_interval((known.silhouette_V[world] > 0).astype(float)), truth) for world in worlds])
     assert all(LOWEST <= share <= HIGHEST for share in shares.values()), shares
@@ -115,6 +119,31 @@ def test_clarity_correlation() -> None:
         x, y = known.silhouette_V[chosen], known.pass_rate_V[chosen]
         hits += holds(bootstrap_interval(np.stack([x, y, x * x, y * y, x * y], axis=1), pearson, generator), truth)
     assert LOWEST <= hits / 400 <= HIGHEST, hits / 400
+
+
+def test_clarity_by_size() -> None:
+    # The truth of 8 rollouts is that of worlds that have only 8; sub-samples of 16 must cover it.
+    large = draw_clarity(np.random.default_rng(18), 200_000, 2.0)
+    places = np.arange(200_000 * ROLLOUTS) % ROLLOUTS
+    first = {size: prompt_clarity(large, places < size) for size in (8, 16)}
+    truths = {
+        size: {
+            "silhouette": there.silhouette_V.mean(),
+            "balanced": there.balanced_V.mean(),
+            "negative": (there.silhouette_V < 0).mean(),
+            "coverage": len(there.prompts_V) / 200_000,
+        }
+        for size, there in first.items()
+    }
+    generator, hits = np.random.default_rng(19), {(size, name): 0 for size in truths for name in truths[size]}
+    for _ in range(300):
+        found = clarity_by_size(draw_clarity(generator, 48, 2.0), [8, 16], generator, num_draws=4)
+        for k, size in enumerate(found.sizes):
+            for name, truth in truths[size].items():
+                hits[size, name] += holds(getattr(found, name)[k], float(truth))
+    shares = {which: count / 300 for which, count in hits.items()}
+    # 300 worlds have a standard error of 1.3 %.
+    assert all(0.915 <= share <= 0.985 for share in shares.values()), shares
 
 
 def _clarity_of_worlds(num_prompts: int, shift: float, seed: int) -> PromptClarity:

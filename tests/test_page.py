@@ -156,7 +156,7 @@ def test_a_missing_plot_says_why(diagnosis: dict[str, Any]) -> None:
 
 
 def test_an_empty_diagnosis_is_still_a_page(diagnosis: dict[str, Any]) -> None:
-    parts = ("findings", "skipped", "advice", "measures", "curves", "histograms", "prompts", "thresholds")
+    parts = ("findings", "skipped", "advice", "measures", "curves", "histograms", "clouds", "prompts", "thresholds")
     html = page_of({**diagnosis, **{part: [] for part in parts}}, [], None)
     assert html.count("Not drawn. The diagnosis holds no such data.") == 5
     assert diagnosis["verdict"]["headline"] in html

@@ -86,7 +86,7 @@ def brightness(page: Any, selector: str, name: str) -> float:
 def test_it_opens_offline_draws_and_stays_in_its_width(browser: Any, request: pytest.FixtureRequest, which: str) -> None:
     page, heard = opened(browser, request.getfixturevalue(which), width=390)
     plots = page.locator(".canvas")
-    assert plots.count() == (5 if which == "folder" else 7)
+    assert plots.count() == (8 if which == "folder" else 10)
     assert (
         page.evaluate(f"[...document.querySelectorAll('.canvas')].map((plot) => plot.querySelectorAll({MARKS!r}).length > 0)")
         == [True] * plots.count()
@@ -112,7 +112,9 @@ def test_hostile_text_runs_nothing_and_is_shown_as_it_is(browser: Any, hostile_f
     assert page.locator("#rollout-rows .rollout .note").first.text_content() == HOSTILE
     assert page.locator(".verdict .headline").text_content() == HOSTILE
     assert page.locator("main img, main script, main a[href^='javascript']").count() == 0
-    assert "window.pwned=1" in page.locator(".canvas .ytitle").last.text_content() + page.locator(".canvas .xtitle").last.text_content()
+    assert "window.pwned=1" in "".join(
+        page.locator(".canvas .ytitle").all_text_contents() + page.locator(".canvas .xtitle").all_text_contents()
+    )
     page.context.close()
 
 
@@ -187,6 +189,10 @@ def test_prompts_can_be_ordered_and_lead_to_their_rollouts(browser: Any, folder:
     best = max(prompt["num_correct"] / prompt["num_scored"] for prompt in diagnosis["prompts"])
     assert best == 1.0
     assert page.locator("#prompt-rows tr").first.locator("td").first.text_content() == "16 of 16"
+    page.select_option("#prompt-order", "above")
+    furthest = max(prompt["z"] for prompt in diagnosis["prompts"] if prompt["z"] is not None)
+    assert page.locator("#prompt-rows tr").first.locator("td").last.text_content() == f"{furthest:.1f}"
+    page.select_option("#prompt-order", "most")
     name = page.locator("#prompt-rows button").first.text_content()
     page.locator("#prompt-rows button").first.click()
     assert page.locator("#found").text_content() == "16 rollouts found"

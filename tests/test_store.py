@@ -151,7 +151,7 @@ def test_a_minimal_run_of_another_tool_gets_defaults(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_run({"status": "finished", "timing": {"num_tokens": 7}, "mine": [1]})
     run = folder.read_run()
-    assert run["timing"] == {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 7, "num_groups": 0}
+    assert run["timing"] == {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 7, "num_groups": 0, "num_rollouts": 0}
     assert run["grading"] == {"unscored": {}, "first_failure": ""}
     assert (run["spec"], run["created"], run["policy"], run["rescoring"], run["mine"]) == ({}, "", None, None, [1])
 

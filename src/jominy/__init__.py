@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jominy.explaining import explain, explain_path
     from jominy.explanation import Explanation
     from jominy.groups import Groups
+    from jominy.interpretation import Interpretation
+    from jominy.interpreting import interpret_path
     from jominy.recipes.loading import load_recipe
     from jominy.recipes.recipe import Recipe
     from jominy.records import Finding, GroupReward, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
@@ -36,6 +38,8 @@ _HOMES = {
     "explaining": ("explain", "explain_path"),
     "explanation": ("Explanation",),
     "groups": ("Groups",),
+    "interpretation": ("Interpretation",),
+    "interpreting": ("interpret_path",),
     "recipes.loading": ("load_recipe",),
     "recipes.recipe": ("Recipe",),
     "records": ("Finding", "GroupReward", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
@@ -64,6 +68,7 @@ __all__ = [
     "Grader",
     "GroupReward",
     "Groups",
+    "Interpretation",
     "Measure",
     "Message",
     "Prompt",
@@ -83,6 +88,7 @@ __all__ = [
     "explain_path",
     "groups_of",
     "identify",
+    "interpret_path",
     "load_recipe",
     "load_reward",
     "load_task",

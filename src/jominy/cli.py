@@ -86,6 +86,7 @@ class Diagnose:
         from jominy.printing import print_diagnosis
         from jominy.reporting import report
         from jominy.sampling import load_local_engine, sample
+        from jominy.tasks.samples import parse_samples
         from jominy.thresholds import thresholds_with
 
         path, out = self.path, self.out
@@ -94,7 +95,7 @@ class Diagnose:
         thresholds_with(thresholds)
         own_code, load = path is None, cache(load_local_engine)
         if path is None:
-            reading.check(self.sampling.rollouts)
+            reading.check(parse_samples(self.sampling.samples, self.sampling.rollouts).fewest)
             if columns:
                 raise ValueError("--columns is for a file of yours; what jominy samples has names of its own")
             out = out or Path("runs") / f"{self.sampling.model}-{self.sampling.task}".replace("/", "_").replace(":", "_")
@@ -172,6 +173,8 @@ class Explain:
     def run(self) -> int:
         """Run the verb; returns the exit code."""
         from jominy.explaining import explain, explain_path
+        from jominy.interpretation import stored_interpretations
+        from jominy.printing_interpretation import print_interpretations
         from jominy.printing_training import print_explanation, print_first_live_step
         from jominy.reporting import report
 
@@ -181,8 +184,58 @@ class Explain:
             print(json.dumps(explanation.to_json(), ensure_ascii=False, allow_nan=False))
         else:
             print_explanation(explanation, page)
+            folders = (self.folder,) if self.after is None else (self.folder, self.after)
+            print_interpretations([found for folder in folders for found in stored_interpretations(folder)])
             if self.after is None:
                 print_first_live_step(self.folder)
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpret:
+    """Which errors do wrong responses make, how many methods do right ones take, and does the sign of S go with it?
+
+    A program tells where the task has written steps (`arithmetic:operators=+,steps=yes`), else a judge; with both, the judge is measured.
+    Replies of a judge are kept in the folder, so the same command asks nothing twice.
+    """
+
+    folder: Positional[Path]
+    """A run folder, or a training folder, of which the first and the last evaluation are read."""
+    judge: Annotated[str | None, arg(metavar="JUDGE")] = None
+    """http://localhost:8000/v1,model=NAME (an OpenAI-compatible endpoint; its key from $OPENAI_API_KEY or key=VARIABLE), or local:MODEL."""
+    responses: int = 8
+    """Right and wrong responses of each prompt that a judge is asked about."""
+    success: float | None = None
+    """A response is right when its gold, or else its reward, is at least this; default what the run was trained with, else 1."""
+    seed: int = 0
+    """Of bootstrap and null."""
+    json: bool = False
+    """Print the interpretations as JSON on standard output instead of tables."""
+    quiet: bool = False
+    """No progress bar."""
+
+    def run(self) -> int:
+        """Run the verb; returns the exit code."""
+        from jominy.interpreting import interpret_path
+        from jominy.printing_interpretation import print_interpretations
+        from jominy.reporting import can_report, report
+
+        found = interpret_path(
+            self.folder,
+            judge=self.judge,
+            responses=self.responses,
+            success=self.success,
+            seed=self.seed,
+            quiet=self.quiet or self.json,
+        )
+        page = report(self.folder) if can_report(self.folder) else None
+        records = [(name, interpretation.to_json()) for name, interpretation in found]
+        if self.json:
+            print(json.dumps([{"of": name, **record} for name, record in records], ensure_ascii=False, allow_nan=False))
+        else:
+            print_interpretations(records)
+            if page is not None:
+                print(f"Page: {page}")
         return 0
 
 
@@ -294,6 +347,7 @@ Others = (
     Annotated[Sample, subcommand("sample")]
     | Annotated[Diagnose, subcommand("diagnose")]
     | Annotated[Explain, subcommand("explain")]
+    | Annotated[Interpret, subcommand("interpret")]
     | Annotated[Study, subcommand("study")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Check, subcommand("check")]

@@ -31,15 +31,15 @@ def cost_of(run: Mapping[str, Any], evidence: Evidence, num_steps: int, prompts_
     """
     timing, again = run["timing"], run.get("rescoring")
     live = evidence.liveness.gradient
-    if again is None or live.value is None or timing["sampling_s"] <= 0 or timing["num_groups"] == 0:
+    if again is None or live.value is None or timing["sampling_s"] <= 0 or timing["num_rollouts"] == 0:
         return None
     num_rollouts = num_steps * prompts_per_step * evidence.group_size
-    response_tokens = timing["num_tokens"] / (timing["num_groups"] * run["spec"]["rollouts"])
+    response_tokens = timing["num_tokens"] / timing["num_rollouts"]
     row_tokens = again["num_tokens"] / again["num_rollouts"]
     sampling_speed = timing["num_tokens"] / timing["sampling_s"]
     sampling_s = num_rollouts * response_tokens / sampling_speed
     update_s = FORWARDS_PER_UPDATE * num_rollouts * row_tokens / again["tokens_per_s"]
-    grading_s = timing["grading_s"] / (timing["num_groups"] * run["spec"]["rollouts"]) * num_rollouts
+    grading_s = timing["grading_s"] / timing["num_rollouts"] * num_rollouts
     return Cost(
         num_steps=num_steps,
         prompts_per_step=prompts_per_step,

@@ -7,6 +7,7 @@ This file puts the parts together; the estimates are in `measures` and `evidence
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -19,8 +20,10 @@ from jominy.costing import cost_of
 from jominy.evidence import Evidence, Probed, gather
 from jominy.findings import run_checks
 from jominy.groups import Groups
-from jominy.histograms import histograms_of
+from jominy.histograms import clouds_of, histograms_of
+from jominy.measures.bytask import MOST_TASKS, measure_by_task
 from jominy.measures.clarity import Clarity
+from jominy.measures.clarity_by_size import ClarityBySize
 from jominy.measures.liveness import Liveness
 from jominy.measures.passk import PassAtK
 from jominy.probed import read_probes
@@ -111,6 +114,8 @@ def diagnose(
     cost = None if run is None else cost_of(run, evidence, spec.steps, spec.prompts_per_step)
     if cost is None:
         skipped += (Skipped(code="cost", missing="a run that jominy sampled to its end on this machine, which gives the speeds"),)
+    if len(groups.tasks) > MOST_TASKS:
+        skipped += (Skipped(code="by-task", missing=f"at most {MOST_TASKS} tasks; column `task` names {len(groups.tasks):,}"),)
     return Diagnosis(
         source={**(source or {}), "success": spec.success, "group_size": evidence.group_size, **_evaluated(evidence)},
         verdict=decide(findings, evidence),
@@ -124,10 +129,12 @@ def diagnose(
         measures=_all_measures(evidence),
         curves=_curves(evidence),
         histograms=histograms_of(groups, evidence.clarity),
+        clouds=() if evidence.clarity is None else clouds_of(evidence.clarity),
         prompts=_prompts(groups, evidence.clarity),
         thresholds=tuple(limit.values()),
         cost=cost,
         evaluation=() if evidence.evaluation is None else _of_groups(evidence.evaluation.passk, evidence.evaluation.liveness),
+        by_task=measure_by_task(groups, None if evidence.clarity is None else evidence.clarity.per_prompt),
     )
 
 
@@ -169,11 +176,24 @@ def _curves(evidence: Evidence) -> tuple[Curve, ...]:
     ]
     if passk.corrected_curve:
         found.append(_curve("chance-corrected pass@k", "k", passk.k_K, passk.corrected_curve, "The same with blind guessing at 0."))
+    found += _curves_by_size(evidence.clarity_by_size)
     if evidence.evaluation is not None:
         there = evidence.evaluation.passk
         meaning = f"The same on the prompts of {evidence.evaluation.task}, which training would be judged by."
         found.append(_curve("evaluation pass@k", "k", there.k_K, there.curve, meaning))
     return tuple(curve for curve in found if curve.x)
+
+
+def _curves_by_size(by_size: ClarityBySize | None) -> list[Curve]:
+    if by_size is None or len(by_size.sizes) < 2:
+        return []
+    named = {
+        "silhouette at K": (by_size.silhouette, "Mean S with K rollouts a prompt: compare models at one K."),
+        "balanced silhouette at K": (by_size.balanced, "Mean class-balanced S with K rollouts a prompt."),
+        "share with S < 0 at K": (by_size.negative, "Share of S below zero with K rollouts a prompt: most of noise is, at any K."),
+        "clarity coverage at K": (by_size.coverage, "Share of groups of K rollouts with right and wrong answers, on which S exists."),
+    }
+    return [_curve(name, "K, rollouts a prompt", by_size.sizes, measures, meaning) for name, (measures, meaning) in named.items()]
 
 
 def _curve(name: str, x_name: str, x: tuple[int, ...], measures: tuple[Measure, ...], meaning: str) -> Curve:
@@ -193,10 +213,22 @@ def _curve(name: str, x_name: str, x: tuple[int, ...], measures: tuple[Measure, 
 def _prompts(groups: Groups, clarity: Clarity | None) -> tuple[PromptSummary, ...]:
     scored_P, correct_P = groups.num_scored_P(), groups.num_correct_P()
     silhouettes: dict[int, float] = {}
+    balanced: dict[int, float] = {}
+    scores: dict[int, float] = {}
     if clarity is not None:
-        silhouettes = dict(zip(clarity.per_prompt.prompts_V.tolist(), clarity.per_prompt.silhouette_V.tolist(), strict=True))
+        there, permuted = clarity.per_prompt, clarity.permuted
+        silhouettes = dict(zip(there.prompts_V.tolist(), there.silhouette_V.tolist(), strict=True))
+        balanced = dict(zip(there.prompts_V.tolist(), there.balanced_V.tolist(), strict=True))
+        scores = {p: z for p, z in zip(permuted.prompts_W.tolist(), permuted.z_W.tolist(), strict=True) if math.isfinite(z)}
     ids = groups.prompt_ids or tuple(str(p) for p in range(groups.num_prompts))
     return tuple(
-        PromptSummary(prompt_id=ids[p], num_scored=int(scored_P[p]), num_correct=int(correct_P[p]), silhouette=silhouettes.get(p))
+        PromptSummary(
+            prompt_id=ids[p],
+            num_scored=int(scored_P[p]),
+            num_correct=int(correct_P[p]),
+            silhouette=silhouettes.get(p),
+            balanced=balanced.get(p),
+            z=scores.get(p),
+        )
         for p in range(min(groups.num_prompts, MAX_PROMPTS_LISTED))
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from jominy.groups import Groups
 from jominy.measures.clarity import Clarity, measure_clarity
+from jominy.measures.clarity_by_size import SIZES, ClarityBySize, clarity_by_size
 from jominy.measures.contamination import Contamination
 from jominy.measures.formatgap import FormatGap
 from jominy.measures.liveness import Liveness, measure_liveness
@@ -95,6 +96,8 @@ class Evidence:
     """Which groups carry a gradient."""
     clarity: Clarity | None
     """None when the rollouts have no log-probabilities."""
+    clarity_by_size: ClarityBySize | None
+    """The same on fewer rollouts a prompt; None likewise."""
     unscored: Measure
     """Share of the rollouts without a reward."""
     pass_rate: Measure
@@ -160,6 +163,7 @@ def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None, p
         passk=passk,
         liveness=measure_liveness(groups, rng, group_size=group_size),
         clarity=measure_clarity(groups, rng) if known_probability else None,
+        clarity_by_size=clarity_by_size(groups, SIZES, rng) if known_probability else None,
         unscored=_unscored(groups),
         pass_rate=_at(passk, 1),
         alignment=_at(passk, ALIGNMENT_K),

@@ -62,7 +62,7 @@ def explain_path(folder: Path, *, success: float | None = None, seed: int = 0) -
     for line in (first, last):
         if not isinstance(line.get("folder"), str):
             raise ValueError(f"{folder / EVALUATIONS_FILE}: the line of step {line['step']} has no `folder`; restore the file")
-    success = _success_of(RunFolder(folder)) if success is None else success
+    success = success_of(RunFolder(folder)) if success is None else success
     explanation = explain(folder / first["folder"], folder / last["folder"], success=success, seed=seed)
     source = {"path": str(folder), **explanation.source, "before_step": first["step"], "after_step": last["step"]}
     explanation = replace(explanation, source=source)
@@ -70,7 +70,7 @@ def explain_path(folder: Path, *, success: float | None = None, seed: int = 0) -
     return explanation
 
 
-def _success_of(folder: RunFolder) -> float:
+def success_of(folder: RunFolder) -> float:
     """The threshold that the training run was given."""
     data = folder.read_run()["spec"].get("data") if folder.exists() else None
     success = data.get("success", 1.0) if isinstance(data, dict) else 1.0

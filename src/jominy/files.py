@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from jominy.records import Ints
+
 ROWS_AT_A_TIME = 65_536
 LONGEST_CSV_CELL = 1 << 30
 """The csv module stops at 131,072 characters unless told, and a long response in a log is longer."""
@@ -112,6 +114,27 @@ def read_parquet_columns(path: Path, names: Sequence[str], repetitive: Collectio
             return file.read(columns=list(dict.fromkeys(names))).select(list(names))
     except (pa.ArrowException, OSError) as error:
         raise _not_parquet(path, error) from error
+
+
+def words_at(table: pa.Table, name: str, rows_P: Ints) -> tuple[Ints | None, tuple[str, ...]]:
+    """The values of a column at some rows as codes into the distinct ones, which are in order of their names.
+
+    (None, ()) where the table has no such column, or one of lists or objects; an empty cell is called `none`.
+
+    >>> import numpy as np, pyarrow as pa
+    >>> words_at(pa.table({"task": ["b", "a", "b", None]}), "task", np.array([0, 1, 3]))
+    (array([1, 0, 2]), ('a', 'b', 'none'))
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if name not in table.column_names or pa.types.is_nested(table[name].type) or table[name].null_count == table.num_rows:
+        return None, ()
+    words = pc.fill_null(table[name].take(pa.array(rows_P)).cast(pa.string()), "none").combine_chunks()
+    distinct = sorted(words.unique().to_pylist())
+    codes_P = pc.index_in(words, value_set=pa.array(distinct, pa.string())).to_numpy(zero_copy_only=False)
+    return codes_P.astype(np.int64), tuple(distinct)
 
 
 def _not_parquet(path: Path, error: Exception) -> ValueError:

@@ -50,6 +50,10 @@ class Groups:
     """[P] identities, in the order of the offsets."""
     num_choices_P: Ints | None = None
     """[P] size of the answer space, 0 where guessing is hopeless."""
+    task_P: Ints | None = None
+    """[P] position in `tasks` of the task that each prompt is from; None where nothing says."""
+    tasks: tuple[str, ...] = ()
+    """Names of the tasks, distinct."""
 
     def __post_init__(self) -> None:
         num_rollouts = len(self.rewards_N)
@@ -61,6 +65,8 @@ class Groups:
             column = getattr(self, name)
             if column is not None and len(column) != num_rollouts:
                 raise ValueError(f"{name} has {len(column)} entries for {num_rollouts} rollouts")
+        if self.task_P is not None and len(self.task_P) != self.num_prompts:
+            raise ValueError(f"task_P has {len(self.task_P)} entries for {self.num_prompts} prompts")
 
     @staticmethod
     def of(
@@ -68,18 +74,22 @@ class Groups:
         rewards: Sequence[Sequence[float | None]],
         probability: Sequence[Sequence[float]] | None = None,
         success: float = 1.0,
+        tasks: Sequence[str] | None = None,
     ) -> Groups:
-        """Groups from nested lists, one inner list a prompt; None is unscored. For tests, docs and notebooks."""
+        """Groups from nested lists, one inner list and one of `tasks` a prompt; None is unscored. For tests, docs and notebooks."""
         flat = [reward for group in rewards for reward in group]
         scored_N = np.array([reward is not None for reward in flat], dtype=bool)
         rewards_N = np.array([0.0 if reward is None else reward for reward in flat], dtype=np.float64)
         probability_N = None if probability is None else np.array([p for group in probability for p in group], dtype=np.float64)
+        names = tuple(dict.fromkeys(tasks or ()))
         return Groups(
             offsets_P1=np.cumsum([0] + [len(group) for group in rewards]),
             rewards_N=rewards_N,
             scored_N=scored_N,
             correct_N=scored_N & (rewards_N >= success),
             probability_N=probability_N,
+            task_P=None if tasks is None else np.array([names.index(task) for task in tasks], dtype=np.int64),
+            tasks=names,
         )
 
     @property

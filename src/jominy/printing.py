@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from jominy.formatting import hours, interval, number
 from jominy.records import Finding, Measure
-from jominy.results import Advice, Cost, Diagnosis
+from jominy.results import Advice, ByTask, Cost, Diagnosis
 from jominy.store import RunFolder
 
 if TYPE_CHECKING:
@@ -68,6 +69,9 @@ def print_diagnosis(diagnosis: Diagnosis, page: Path | None, console: Console | 
         last_line = diagnosis.first_failure.strip().splitlines()[-1]
         console.print(f"[red]First unscored rollout:[/] {escape(last_line)} [dim](whole text in run.json and diagnosis.json)[/]")
     console.print(_measure_table(diagnosis))
+    if diagnosis.by_task is not None:
+        console.print(rates_by_task(diagnosis.by_task))
+        console.print(clarity_by_task(diagnosis.by_task))
     console.print(_advice_table(diagnosis.advice))
     if diagnosis.cost is not None:
         _print_cost(console, diagnosis.cost)
@@ -122,6 +126,49 @@ def _beside(measure: Measure | None) -> str:
     if measure is None or measure.value is None:
         return ""
     return f"{number(measure.value, measure.unit)} {'%' if measure.unit == 'share' else ''} {interval(asdict(measure))}"
+
+
+def rates_by_task(by_task: ByTask) -> Table:
+    """avg@K and pass@k, a row a task, then their unweighted mean. The intervals of pass@k are on the page and in diagnosis.json."""
+    names = list(dict.fromkeys(measure.name for one in by_task.tasks for measure in one.passk if measure.name != "pass@1"))
+    names.sort(key=lambda name: int(name.removeprefix("pass@")))
+    headings = [name.removeprefix("pass") for name in names]
+    table = _narrow_table("By task, in %: avg@K with its 95 % interval, then pass@k", ("problems", "avg@K", *headings))
+    for one in by_task.tasks:
+        there = {measure.name: measure for measure in one.passk}
+        cells = [_short(there.get(name)) for name in names]
+        table.add_row(escape(one.task), f"{one.num_problems:,} x {one.num_samples}", _with_interval(one.pass_rate), *cells)
+    first, *others = by_task.average
+    means = {measure.name: measure for measure in others}
+    table.add_row(
+        "[bold]mean over tasks[/]", "", _with_interval(first), *(_short(means.get(f"mean of {name} over tasks")) for name in names)
+    )
+    return table
+
+
+def clarity_by_task(by_task: ByTask) -> Table:
+    """S and what was left out, a row a task."""
+    table = _narrow_table("By task: S, and shares in %", ("S", "balanced S", "coverage", "truncated", "unscored"))
+    for one in by_task.tasks:
+        measures = (one.silhouette, one.balanced, one.coverage, one.truncated, one.unscored)
+        table.add_row(escape(one.task), *map(_short, measures))
+    return table
+
+
+def _narrow_table(title: str, headings: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    table.add_column("task", overflow="fold")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _short(measure: Measure | None) -> str:
+    return "–" if measure is None else number(measure.value, measure.unit)
+
+
+def _with_interval(measure: Measure) -> str:
+    return "–" if measure.value is None else f"{number(measure.value, measure.unit)} {interval(asdict(measure))}"
 
 
 def _advice_table(advice: tuple[Advice, ...]) -> Table:

@@ -32,6 +32,7 @@ from jominy.tasks.arithmetic import grade_leniently
 from jominy.tasks.fresh import word_problems
 from jominy.tasks.identity import identify
 from jominy.tasks.loading import FILE_SUFFIXES
+from jominy.tasks.samples import parse_samples
 
 NUM_EXAMPLES = 4
 SPARE_PROMPTS = 64
@@ -108,12 +109,12 @@ def _planned(
     planned: list[Probe] = []
     if eval_task is not None:
         of_file = spec.target_column if Path(eval_task).suffix in FILE_SUFFIXES else None
-        planned.append(Probe(name=EVAL, spec=replace(spec, task=eval_task, target_column=of_file), task=None))
+        planned.append(Probe(name=EVAL, spec=replace(spec, task=eval_task, target_column=of_file, samples=None), task=None))
     if "few_shot" in probes:
         shown = few_shot_prompts(task, prompts, spec.seed)
         planned.append(_fixed(FEW_SHOT, spec, shown, task.name, Forms.of(task)))
     if "contamination" in probes:
-        planned += _contamination(folder, replace(spec, temperature=0.0, top_p=1.0, rollouts=1), task, prompts, load)
+        planned += _contamination(folder, replace(spec, temperature=0.0, top_p=1.0, rollouts=1, samples=None), task, prompts, load)
     return planned
 
 
@@ -125,13 +126,19 @@ def _fixed(name: str, spec: SampleSpec, prompts: Sequence[Prompt], task_name: st
 
 def _say_cost(planned: Sequence[Probe], folder: RunFolder, run: dict[str, Any], *, quiet: bool) -> None:
     left = [one for one in planned if not _finished(folder.probe(one.name))]
-    num_rollouts = sum(one.spec.prompts * one.spec.rollouts for one in left)
-    timing, size = run["timing"], run["spec"].get("rollouts", 1)
-    seconds = timing["sampling_s"] / max(1, timing["num_groups"] * size) * num_rollouts
-    names = ", ".join(f"{one.name} {one.spec.prompts * one.spec.rollouts}" for one in left)
+    counts = {one.name: _num_rollouts(one) for one in left}
+    num_rollouts, timing = sum(counts.values()), run["timing"]
+    seconds = timing["sampling_s"] / max(1, timing["num_rollouts"]) * num_rollouts
+    names = ", ".join(f"{name} {count}" for name, count in counts.items())
     if left:
         long = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
         note(f"probes: {num_rollouts} further rollouts ({names}), about {long} at the speed of the run", quiet=quiet)
+
+
+def _num_rollouts(one: Probe) -> int:
+    if one.task is None:
+        return one.spec.prompts * one.spec.rollouts
+    return sum(map(parse_samples(one.spec.samples, one.spec.rollouts).of, one.task.prompts(one.spec.prompts, one.spec.seed)))
 
 
 def _finished(folder: RunFolder) -> bool:

@@ -33,8 +33,8 @@ def stage(title: str, *, quiet: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def rollout_bar(title: str, num_rollouts: int, *, quiet: bool = False) -> Iterator[Advance]:
-    """A bar over rollouts with tokens a second and the time left; yields the function that moves it."""
+def rollout_bar(title: str, num_rollouts: int, *, quiet: bool = False, what: str = "rollouts") -> Iterator[Advance]:
+    """A bar over rollouts (or `what`) with tokens a second and the time left; yields the function that moves it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -43,30 +43,35 @@ def rollout_bar(title: str, num_rollouts: int, *, quiet: bool = False) -> Iterat
         return
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _plain(console.print, title, num_rollouts)
+        yield _plain(console.print, title, num_rollouts, what)
         return
     columns = (
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("rollouts  {task.fields[speed]} tokens/s"),
+        TextColumn(what + "{task.fields[speed]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=False) as progress:
-        bar = progress.add_task(title, total=num_rollouts, speed="-")
+        bar = progress.add_task(title, total=num_rollouts, speed="")
         started, drawn = time.monotonic(), 0
 
         def advance(finished: int, tokens: int) -> None:
             nonlocal drawn
             drawn += tokens
-            progress.update(bar, advance=finished, speed=f"{drawn / max(time.monotonic() - started, 1e-9):.0f}")
+            progress.update(bar, advance=finished, speed=_speed("  ", drawn, started))
 
         yield advance
 
 
-def _plain(print_line: Callable[[str], None], title: str, num_rollouts: int) -> Advance:
+def _speed(before: str, drawn: int, started: float) -> str:
+    """Tokens a second, where tokens are counted."""
+    return f"{before}{drawn / max(time.monotonic() - started, 1e-9):.0f} tokens/s" if drawn else ""
+
+
+def _plain(print_line: Callable[[str], None], title: str, num_rollouts: int, what: str) -> Advance:
     started = last = time.monotonic()
     done = drawn = 0
 
@@ -75,7 +80,7 @@ def _plain(print_line: Callable[[str], None], title: str, num_rollouts: int) -> 
         done, drawn, now = done + finished, drawn + tokens, time.monotonic()
         if now - last >= PLAIN_LINE_EVERY_S or done == num_rollouts > done - finished:
             last = now
-            print_line(f"{title}: {done}/{num_rollouts} rollouts, {drawn / max(now - started, 1e-9):.0f} tokens/s")
+            print_line(f"{title}: {done}/{num_rollouts} {what}{_speed(', ', drawn, started)}")
 
     return advance
 

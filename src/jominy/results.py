@@ -112,6 +112,43 @@ class Histogram:
     """One sentence for the reader of the page."""
 
 
+Side = Literal["above", "within", "below"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """One point a prompt, and the band in which noise alone would put them.
+
+    Example: Cloud(name="silhouette and pass rate", x_name="pass rate", y_name="S", prompts=(0, 3), x=(0.25, 0.5), y=(0.31, -0.02),
+                   side=("above", "within"), band_x=(0.25, 0.5), band_mean=(-0.04, 0.0), band_low=(-0.3, -0.1), band_high=(0.3, 0.2))
+    """
+
+    name: str
+    """What is drawn."""
+    x_name: str
+    """What runs along the axis."""
+    y_name: str
+    """What goes up."""
+    prompts: tuple[int, ...]
+    """[W] positions of the prompts in the table, from 0."""
+    x: tuple[float, ...]
+    """[W] where each stands."""
+    y: tuple[float, ...]
+    """[W] its value."""
+    side: tuple[Side, ...]
+    """[W] where that lies against the 95 % of the prompt's own permuted labels."""
+    band_x: tuple[float, ...]
+    """[B] positions of the band, ascending."""
+    band_mean: tuple[float, ...]
+    """[B] mean of noise."""
+    band_low: tuple[float, ...]
+    """[B] 2.5 % of noise lie below."""
+    band_high: tuple[float, ...]
+    """[B] 2.5 % of noise lie above."""
+    meaning: str = ""
+    """One sentence for the reader of the page."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSummary:
     """One prompt's line in a diagnosis.
@@ -127,6 +164,54 @@ class PromptSummary:
     """c."""
     silhouette: float | None = None
     """S of 2601.06911; None when the group has one class only or no probabilities."""
+    balanced: float | None = None
+    """The class-balanced S; None likewise."""
+    z: float | None = None
+    """(S - mean) / deviation of S under permuted labels of this prompt; None likewise, where permuting changes nothing, and for prompts
+    beyond the sample that was permuted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSummary:
+    """One task of a mix.
+
+    Example: TaskSummary(task="math:aime24", num_problems=30, num_samples=256, pass_rate=..., passk=(...), coverage=..., ...)
+    """
+
+    task: str
+    """As the rollouts call it."""
+    num_problems: int
+    """Its prompts."""
+    num_samples: int
+    """K: rollouts that at least half of its prompts have."""
+    pass_rate: Measure
+    """avg@K."""
+    passk: tuple[Measure, ...]
+    """pass@k for k = 1, 8, 16, 32 ... up to the scored rollouts that at least half of its prompts have; below 8 for 1 and the largest
+    power of two."""
+    coverage: Measure
+    """Share of its prompts on which S is defined."""
+    silhouette: Measure
+    """Mean S."""
+    balanced: Measure
+    """Mean of the class-balanced S."""
+    truncated: Measure
+    """Share of its rollouts that were cut at the token limit."""
+    unscored: Measure
+    """Share of its rollouts without a reward."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByTask:
+    """The same rollouts task by task.
+
+    Example: ByTask(tasks=(aime24, math500), average=(Measure(name="mean of avg@K over tasks", value=0.28),))
+    """
+
+    tasks: tuple[TaskSummary, ...]
+    """By name."""
+    average: tuple[Measure, ...]
+    """Unweighted means over the tasks: of avg@K, then of pass@k for every k that all tasks have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +285,10 @@ class Diagnosis:
     """None when nothing was timed."""
     evaluation: tuple[Measure, ...] = ()
     """pass@k and live shares on the prompts of `--eval-task`, under the names that `measures` has; empty where none were sampled."""
+    clouds: tuple[Cloud, ...] = ()
+    """Silhouettes by prompt and against the pass rate, with what noise gives; empty without probabilities."""
+    by_task: ByTask | None = None
+    """The same rollouts task by task; None where they are of one task, of more than can be read, or do not say."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of `diagnosis.json`."""

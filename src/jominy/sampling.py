@@ -27,6 +27,7 @@ from jominy.progress import Advance, rollout_bar, stage
 from jominy.records import AnyReward, Prompt, RewardFunction, Rollout, Sampling, Task
 from jominy.specs import SampleSpec
 from jominy.store import RunFolder
+from jominy.tasks.samples import Samples, parse_samples
 
 FLUSH_EVERY_S = 5.0
 RESCORED_GROUPS = 4
@@ -87,11 +88,13 @@ def sample(
     """
     spec.check()
     task, reward, gold = load_task_and_rewards(spec) if task is None else (task, task.reward, None)
-    check_group_size(reward, spec.rollouts)
+    samples = parse_samples(spec.samples, spec.rollouts)
+    check_group_size(reward, samples.fewest)
     folder = RunFolder(out)
     prompts = task.prompts(spec.prompts, spec.seed)
     if not prompts:
         raise ValueError(f"task {spec.task!r} gave no prompts")
+    samples.check(prompts)
     run, rest = _where_it_stands(folder, spec, prompts, overwrite)
     if run is not None and not rest and run["status"] == "finished":
         with stage(f"{out} is finished already; nothing is drawn", quiet=quiet):
@@ -102,7 +105,7 @@ def sample(
     with folder.lock():
         run, rest = _where_it_stands(folder, spec, prompts, overwrite)  # again: another process may have drawn in the meantime
         run = _continued(run, engine, out) if run is not None else start_run(folder, spec, engine, prompts)
-        with rollout_bar(f"{spec.model} on {spec.task}", len(rest) * spec.rollouts, quiet=quiet) as advance:
+        with rollout_bar(f"{spec.model} on {spec.task}", sum(map(samples.of, rest)), quiet=quiet) as advance:
             try:
                 draw(engine, spec, folder, run, rest, reward, gold, advance)
             except KeyboardInterrupt:
@@ -119,7 +122,7 @@ def _where_it_stands(
 ) -> tuple[dict[str, Any] | None, list[Prompt]]:
     """The run to go on with, or None for a new one, and the prompts that are left."""
     run = None if overwrite else _run_to_continue(folder, spec)
-    return run, prompts if run is None else _unfinished(folder, prompts, spec.rollouts)
+    return run, prompts if run is None else _unfinished(folder, prompts, parse_samples(spec.samples, spec.rollouts))
 
 
 def _continued(run: dict[str, Any], engine: Engine, out: Path) -> dict[str, Any]:
@@ -177,7 +180,7 @@ def start_run(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequ
         "environment": environment(),
         "policy": engine.name,
         "device": engine.device,
-        "timing": {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0},
+        "timing": {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0, "num_rollouts": 0},
         "grading": {"unscored": {}, "gold_unscored": 0, "first_failure": ""},
     }
     folder.write_run(run)
@@ -207,10 +210,10 @@ def environment() -> dict[str, Any]:
     return {"python": platform.python_version(), "platform": platform.platform(), "versions": versions}
 
 
-def _unfinished(folder: RunFolder, prompts: Sequence[Prompt], num_rollouts: int) -> list[Prompt]:
+def _unfinished(folder: RunFolder, prompts: Sequence[Prompt], samples: Samples) -> list[Prompt]:
     ids, counts = np.unique(np.array(folder.rollouts(["prompt_id"])["prompt_id"].to_pylist(), dtype=str), return_counts=True)
-    done = {str(key) for key, count in zip(ids, counts, strict=True) if count >= num_rollouts}
-    return [prompt for prompt in prompts if prompt.id not in done]
+    done = dict(zip(ids.tolist(), counts.tolist(), strict=True))
+    return [prompt for prompt in prompts if done.get(prompt.id, 0) < samples.of(prompt)]
 
 
 def draw(
@@ -231,18 +234,28 @@ def draw(
     last_flush = time.monotonic()
     with Graders(reward, gold, timeout_s=spec.reward_timeout) as graders:
         try:
-            for group, seconds in _timed(engine.sample(prompts, spec.rollouts, settings, spec.seed, advance)):
+            for group, seconds in _timed(_groups_of_all_sizes(engine, spec, prompts, settings, advance)):
                 started = time.monotonic()
                 waiting += graders.grade([group], by_id)[0]
                 timing["sampling_s"] += seconds
                 timing["grading_s"] += time.monotonic() - started
                 timing["num_tokens"] += sum(len(rollout.token_ids) for rollout in group)
                 timing["num_groups"] += 1
+                timing["num_rollouts"] += len(group)
                 if time.monotonic() - last_flush > FLUSH_EVERY_S:
                     _flush(folder, run, waiting, by_id, graders)
                     last_flush = time.monotonic()
         finally:
             _flush(folder, run, waiting, by_id, graders)
+
+
+def _groups_of_all_sizes(
+    engine: Engine, spec: SampleSpec, prompts: Sequence[Prompt], settings: Sampling, advance: Advance
+) -> Iterator[list[Rollout]]:
+    """The group of every prompt, prompts that get equally many responses together."""
+    samples = parse_samples(spec.samples, spec.rollouts)
+    for size in dict.fromkeys(map(samples.of, prompts)):
+        yield from engine.sample([prompt for prompt in prompts if samples.of(prompt) == size], size, settings, spec.seed, advance)
 
 
 def _timed(groups: Iterator[list[Rollout]]) -> Iterator[tuple[list[Rollout], float]]:

@@ -29,9 +29,12 @@ class SampleSpec:
     """Reward to use instead of the task's own: a name from `jominy rewards` with its options (`random:gamma=0.3`), or `my_rewards.py:fn`
     (native, TRL or verl form). The task's own is then kept as gold."""
     prompts: int = 32
-    """Prompts to draw."""
+    """Prompts to draw; of a finite task with fewer, all."""
     rollouts: int = 16
     """Responses a prompt: the group size G."""
+    samples: Annotated[str | None, arg(metavar="avg@K|TASK=K,...|paper")] = None
+    """Responses a prompt where --rollouts will not do: avg@32 (everywhere), aime24=256,math500=32 (by task; --rollouts for the others), or
+    paper (the numbers of 2601.06911 for its six benchmarks; it draws with --temperature 0.6 --top-p 0.95)."""
     max_tokens: int = 64
     """Longest response in tokens."""
     temperature: float = 1.0

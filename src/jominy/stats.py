@@ -19,7 +19,7 @@ core does without.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -172,6 +172,36 @@ def mean_interval(values_P: Floats, *, bounds: tuple[float, float] = (-math.inf,
         return NO_INTERVAL
     half = student_quantile(0.5 + LEVEL / 2, len(values_P) - 1) * deviation / math.sqrt(len(values_P))
     return Interval(low=max(mean - half, bounds[0]), high=min(mean + half, bounds[1]))
+
+
+def average_interval(values_T: Sequence[float], intervals: Sequence[Interval]) -> Interval:
+    """Interval of the plain mean of T independent estimates from their own intervals (MOVER; Zou, Huang & Zhang 2009).
+
+        low  = m - sqrt(sum_t (value_t - low_t)^2) / T          high = m + sqrt(sum_t (high_t - value_t)^2) / T
+
+    The estimates are fixed, each varies on its own: benchmarks, whose problems could have been others. It keeps what the single intervals
+    know, so an estimate of 0 of 30 does not count as certain, which a sum of variances would make of it.
+
+    Args:
+        values_T: [T] the estimates.
+        intervals: [T] their 95 % intervals.
+
+    Returns:
+        No interval without estimates, or when one of them has none.
+
+    >>> average_interval([0.5, 0.5], [Interval(low=0.2, high=0.8), Interval(low=0.1, high=0.9)])      # 0.5 -+ sqrt(.09 + .16) / 2
+    Interval(low=0.25, high=0.75)
+    """
+    below, above = 0.0, 0.0
+    for value, interval in zip(values_T, intervals, strict=True):
+        if interval.low is None or interval.high is None:
+            return NO_INTERVAL
+        below += (value - interval.low) ** 2
+        above += (interval.high - value) ** 2
+    if len(values_T) == 0:
+        return NO_INTERVAL
+    mean = math.fsum(values_T) / len(values_T)
+    return Interval(low=mean - math.sqrt(below) / len(values_T), high=mean + math.sqrt(above) / len(values_T))
 
 
 def median_interval(values_P: Floats) -> Interval:

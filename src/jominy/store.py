@@ -4,6 +4,7 @@
     prompts.parquet           the prompts with targets
     rollouts/part-*.parquet   one row a rollout, schema below, one file a flush
     diagnosis.json            what `diagnose` found
+    interpretation.json       what `interpret` found; judge/ holds the replies it rests on
     report.html               the page
     probes/NAME/              further run folders of the same model and task: few_shot, eval, contamination-60 ...
 
@@ -102,6 +103,11 @@ class RunFolder:
         return self.path / "diagnosis.json"
 
     @property
+    def interpretation_file(self) -> Path:
+        """`interpretation.json`."""
+        return self.path / "interpretation.json"
+
+    @property
     def report_file(self) -> Path:
         """`report.html`."""
         return self.path / "report.html"
@@ -112,7 +118,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what a run and its probes wrote here, `run.json` first, and nothing else; a folder that does not exist is fine."""
-        for file in (self.run_file, self.diagnosis_file, self.report_file, self.path / "prompts.parquet"):
+        for file in (self.run_file, self.diagnosis_file, self.interpretation_file, self.report_file, self.path / "prompts.parquet"):
             file.unlink(missing_ok=True)
         for file in (self.path / "rollouts").glob("part-*.parquet"):
             file.unlink()
@@ -215,8 +221,8 @@ def _complete_run(file: Path, run: dict[str, Any]) -> dict[str, Any]:
     run = {**nothing, **run}
     _check_fields(file, "", run, {"status": (str,), "spec": (dict,), "created": (str,), "policy": (str, NONE)})
     _check_fields(file, "", run, {"rescoring": (dict, NONE), "timing": (dict,), "grading": (dict,)})
-    run["timing"] = {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0, **run["timing"]}
-    _check_fields(file, "timing.", run["timing"], dict.fromkeys(("sampling_s", "grading_s", "num_tokens", "num_groups"), NUMBER))
+    timing = run["timing"] = {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0, **run["timing"]}
+    _check_fields(file, "timing.", timing, dict.fromkeys(("sampling_s", "grading_s", "num_tokens", "num_groups"), NUMBER))
     run["grading"] = {"unscored": {}, "first_failure": "", **run["grading"]}
     _check_fields(file, "grading.", run["grading"], {"unscored": (dict,), "first_failure": (str,)})
     if run["rescoring"] is not None:
@@ -227,6 +233,8 @@ def _complete_run(file: Path, run: dict[str, Any]) -> dict[str, Any]:
         _check_fields(file, "spec.", run["spec"], {"rollouts": (int,)})
     if rollouts is not None and rollouts < 1:
         raise ValueError(f"{file}: `spec.rollouts` is {rollouts}, expected the rollouts of each prompt, at least 1")
+    timing.setdefault("num_rollouts", timing["num_groups"] * (rollouts or 0))
+    _check_fields(file, "timing.", timing, {"num_rollouts": NUMBER})
     return run
 
 

@@ -6,16 +6,17 @@ Documented columns (only `reward` and one of `prompt_id`, `prompt` are needed):
     reward               number, true/false, or empty for unscored
     gold                 true correctness in [0, 1], where the reward may differ from it
     logprobs_t1          list of token log-probabilities in nats at temperature 1
-    logprobs             the same at the sampling temperature; used where `temperature` is 1 or absent
+    logprobs             the same at the sampling temperature; used where `temperature` and `top_p` are 1 or absent
     mean_logprob         their mean at temperature 1, for logs that keep no lists
-    logprob              their sum, divided by the number of tokens; used where `temperature` is 1 or absent
-    temperature          sampling temperature, for the two columns that depend on it
+    logprob              their sum, divided by the number of tokens; used where `temperature` and `top_p` are 1 or absent
+    temperature | top_p  how it was sampled, for the two columns that depend on it
     stop | truncated     `length` or true when the answer was cut at the token limit
     num_tokens           tokens in the answer, for logs that keep no lists
     token_ids            list of the answer's tokens; only counted
     text                 the answer; read for repetition only, up to 200,000 rows
     note                 why there is no reward
     num_choices          size of the answer space when a blind guess can be right
+    task                 where the prompt is from; a table of several tasks is measured task by task as well
 
 Other names are mapped on the way in: `read_rollouts(path, {"reward": "score"})`. Nothing else is read.
 
@@ -40,7 +41,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from jominy.files import parquet_schema, read_columns, read_parquet_columns
+from jominy.files import parquet_schema, read_columns, read_parquet_columns, words_at
 from jominy.groups import Groups
 from jominy.records import Bools, Floats, Ints
 from jominy.store import ROLLOUT_SCHEMA, RunFolder, check_version
@@ -50,10 +51,10 @@ REPETITIVE_AT = 0.5
 LARGEST_LOGPROB = 1e-6
 """Nats; a log-probability of float32 may end this far above 0."""
 LISTS = ("logprobs_t1", "logprobs", "token_ids")
-NAMES = ("prompt_id", "prompt", "stop", "text", "note")
-NUMBERS = ("reward", "gold", "mean_logprob", "logprob", "temperature", "truncated", "num_tokens", "num_choices")
+NAMES = ("prompt_id", "prompt", "task", "stop", "text", "note")
+NUMBERS = ("reward", "gold", "mean_logprob", "logprob", "temperature", "top_p", "truncated", "num_tokens", "num_choices")
 COLUMNS = (*NAMES, *NUMBERS, *LISTS)
-REPETITIVE_TEXT = ("prompt_id", "prompt", "stop", "note")
+REPETITIVE_TEXT = ("prompt_id", "prompt", "task", "stop", "note")
 
 
 def read_rollouts(path: Path, columns: Mapping[str, str] | None = None) -> pa.Table:
@@ -182,6 +183,7 @@ def _groups_of(table: pa.Table, success: float) -> Groups:
     num_tokens_N = _num_tokens(table)
     choices_N = _whole_numbers(table, "num_choices") if "num_choices" in table.column_names else None
     first_P = offsets_P1[:-1] if order_N is None else order_N[offsets_P1[:-1]]
+    task_P, tasks = words_at(table, "task", first_P)
     return Groups(
         offsets_P1=offsets_P1,
         rewards_N=_in_order(rewards_N, order_N),
@@ -194,6 +196,8 @@ def _groups_of(table: pa.Table, success: float) -> Groups:
         repetitive_N=_in_order(_repetitive(table), order_N),
         prompt_ids=prompt_ids,
         num_choices_P=None if choices_N is None else choices_N[first_P],
+        task_P=task_P,
+        tasks=tasks,
     )
 
 
@@ -295,8 +299,8 @@ def _probabilities(table: pa.Table, num_tokens_N: Ints | None) -> Floats | None:
 
 
 def _at_temperature_one(table: pa.Table, means_N: Floats) -> Floats | None:
-    temperature_N, known_N = _numbers(table, "temperature")
-    usable_N = ~known_N | (temperature_N == 1.0)
+    (temperature_N, known_N), (top_p_N, cut_N) = _numbers(table, "temperature"), _numbers(table, "top_p")
+    usable_N = (~known_N | (temperature_N == 1.0)) & (~cut_N | (top_p_N == 1.0))
     return np.where(usable_N, np.exp(means_N), np.nan) if usable_N.any() else None
 
 

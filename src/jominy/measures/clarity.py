@@ -5,8 +5,12 @@
     S' = S where right answers have the higher mean P, else -|S|                                               (rectified)
 
 Where the paper is silent (ours): a class of one and max(a, b) = 0 have s_i = 0 (Rousseeuw, scikit-learn); prompts with one class only
-are undefined and counted, which is the coverage; the model's S is the plain mean over prompts. P is at temperature 1, whatever the
-sampling temperature was.
+are undefined and counted, which is the coverage. P is at temperature 1, whatever the sampling temperature was.
+
+From prompts to a model (the paper does not say how; ours): S of a model is the plain mean over the prompts that have both classes, each
+counting once however many answers it has; beside it stand the median, the share with S > 0 and the mean of S'. The paper's "intra-class
+compactness" has no formula either: it is read as the mean |P_i - P_j| of two answers of one class, the mean of their a_i, right and wrong
+apart; "inter-class separation" as mean P of right minus mean P of wrong answers.
 
 S is majority-weighted, so pass rate leaks into it, and S < 0 happens to most noise (0.6-0.7 of the time). Hence the controls, also ours:
 S balanced over the classes, AUROC, d', S without truncated rollouts (a repetition loop has a very high P), and S under permuted labels.
@@ -27,6 +31,7 @@ from jominy.records import Bools, Floats, Measure, Paper
 from jominy.stats import Interval, bootstrap_interval, mean_interval, median_interval, share_interval
 
 CLARITY = Paper(arxiv="2601.06911", title="Distributional Clarity", where="eq. 1-4")
+READING = Paper(arxiv="", title="our reading of 2601.06911")
 CONTROL = Paper(arxiv="", title="our control of 2601.06911")
 
 
@@ -53,6 +58,10 @@ class Clarity:
     """Mean of the class-balanced S."""
     separation: Measure
     """Mean of (mean P of right - mean P of wrong answers), in probability."""
+    spread_right: Measure
+    """Mean over prompts of the mean |P_i - P_j| of two right answers: the smaller, the more compact."""
+    spread_wrong: Measure
+    """The same of two wrong answers."""
     auroc: Measure
     """Mean chance that a right answer is more probable than a wrong one; 0.5 is chance."""
     dprime: Measure
@@ -122,14 +131,17 @@ def measure_clarity(
         rectified=maker.mean("rectified silhouette", prompts.rectified_V),
         balanced=maker.mean("balanced silhouette", prompts.balanced_V),
         separation=maker.mean("separation", prompts.separation_V, unit="probability"),
-        auroc=maker.mean("AUROC", prompts.auroc_V, unit="probability", lowest=0.0),
+        spread_right=_spread("right", prompts.spread_right_V, maker),
+        spread_wrong=_spread("wrong", prompts.spread_wrong_V, maker),
+        auroc=maker.mean("AUROC", prompts.auroc_V, unit="probability", bounds=(0.0, 1.0)),
         dprime=_dprime(prompts, maker),
         pass_rate_correlation=_correlation("correlation of S with pass rate", silhouette_V, pass_rate_V, rng, maker),
         balanced_correlation=_correlation("correlation of balanced S with pass rate", prompts.balanced_V, pass_rate_V, rng, maker),
         untruncated=_untruncated(groups, keep_N, maker),
         null_silhouette=maker.mean("silhouette of permuted labels", permuted.null_mean_W),
-        null_negative=maker.mean("share with S < 0 under permuted labels", permuted.null_negative_W, unit="share", lowest=0.0),
-        excess=maker.mean("silhouette above permuted labels", permuted.silhouette_W - permuted.null_mean_W),
+        null_negative=maker.mean("share with S < 0 under permuted labels", permuted.null_negative_W, unit="share", bounds=(0.0, 1.0)),
+        # S and its null mean both lie in [-1, 1], so their difference can leave it: S = 1 above a null of -0.12.
+        excess=maker.mean("silhouette above permuted labels", permuted.silhouette_W - permuted.null_mean_W, bounds=(-2.0, 2.0)),
         pooled_z=_pooled_z(permuted, maker),
         per_prompt=prompts,
         permuted=permuted,
@@ -140,13 +152,16 @@ def measure_clarity(
 
 _MEANING = {
     "clarity coverage": "Share of the prompts that have right and wrong answers, on which the silhouette exists.",
-    "silhouette": "How well probability tells right answers from wrong ones: 1 fully, 0 not at all, below 0 mixed up.",
+    "silhouette": "How well probability tells right answers from wrong ones: 1 fully, 0 not at all, below 0 mixed up. "
+    "The mean over the prompts that have both, each counting once.",
     "median silhouette": "The silhouette of the middle prompt.",
     "share with S > 0": "Prompts whose right and wrong answers lie apart in probability.",
     "share with S < 0": "Prompts below zero; most of pure noise is, too: compare with permuted labels.",
-    "rectified silhouette": "The silhouette, made negative wherever wrong answers are the more probable ones.",
+    "rectified silhouette": "The mean over prompts of the silhouette made negative wherever wrong answers are the more probable ones.",
     "balanced silhouette": "The silhouette with right and wrong answers weighing the same.",
     "separation": "Mean probability of right answers minus that of wrong ones.",
+    "spread of right answers": "How far two right answers of a prompt lie apart in probability: small is compact.",
+    "spread of wrong answers": "How far two wrong answers of a prompt lie apart in probability.",
     "AUROC": "Chance that a right answer is more probable than a wrong one; one half is chance.",
     "d'": "Separation of the middle prompt in standard deviations, where both classes have spread.",
     "correlation of S with pass rate": "Pearson correlation over prompts; part of it is class balance, not skill.",
@@ -166,9 +181,12 @@ _PAPERS = {
     "share with S > 0": CLARITY,
     "share with S < 0": CLARITY,
     "rectified silhouette": CLARITY,
+    "separation": READING,
+    "spread of right answers": READING,
+    "spread of wrong answers": READING,
     "correlation of S with pass rate": CLARITY,
 }
-"""Measures that the paper has; the others are our controls."""
+"""Measures that the paper has, or names without a formula; the others are our controls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,16 +217,17 @@ class _Maker:
         """The measure with its number."""
         return replace(shell, value=value, low=interval.low, high=interval.high)
 
-    def mean(self, name: str, values_V: Floats, *, unit: str = "S", lowest: float = -1.0) -> Measure:
-        """The mean over prompts of values in [lowest, 1]; where there is no spread at all, the interval of as many 0/1 values."""
+    def mean(self, name: str, values_V: Floats, *, unit: str = "S", bounds: tuple[float, float] = (-1.0, 1.0)) -> Measure:
+        """The mean over prompts of values within the bounds; where there is no spread at all, the interval of as many 0/1 values."""
         shell = self.shell(name, len(values_V), unit=unit)
         if len(values_V) == 0:
             return shell
-        interval = mean_interval(values_V, bounds=(lowest, 1.0))
+        interval = mean_interval(values_V, bounds=bounds)
         if interval.low is None or interval.high is None:
-            unit_interval = share_interval(np.clip((values_V - lowest) / (1.0 - lowest), 0.0, 1.0))
+            lowest, width = bounds[0], bounds[1] - bounds[0]
+            unit_interval = share_interval(np.clip((values_V - lowest) / width, 0.0, 1.0))
             if unit_interval.low is not None and unit_interval.high is not None:
-                interval = Interval(low=lowest + (1.0 - lowest) * unit_interval.low, high=lowest + (1.0 - lowest) * unit_interval.high)
+                interval = Interval(low=lowest + width * unit_interval.low, high=lowest + width * unit_interval.high)
         return self.filled(shell, float(values_V.mean()), interval)
 
     def median(self, name: str, values_V: Floats, *, unit: str) -> Measure:
@@ -236,6 +255,15 @@ def _dprime(prompts: PromptClarity, maker: _Maker) -> Measure:
     measure = maker.median("d'", defined_D, unit="standard deviations")
     if len(defined_D) == 0 and len(prompts.dprime_V) > 0:
         return replace(measure, why_none="no prompt has two right and two wrong answers whose probabilities differ")
+    return measure
+
+
+def _spread(which: str, spread_V: Doubles, maker: _Maker) -> Measure:
+    """Over the prompts with two answers of the class at least."""
+    defined_D = spread_V[np.isfinite(spread_V)]
+    measure = maker.mean(f"spread of {which} answers", defined_D, unit="probability", bounds=(0.0, 1.0))
+    if len(defined_D) == 0 and len(spread_V) > 0:
+        return replace(measure, why_none=f"no prompt with right and wrong answers has two {which} ones")
     return measure
 
 

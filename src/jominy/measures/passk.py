@@ -42,8 +42,12 @@ class CountTable:
     @staticmethod
     def of(groups: Groups) -> CountTable:
         """The distinct (n, c, choices) of the groups, in that order."""
-        choices_P = np.zeros(groups.num_prompts, dtype=np.int64) if groups.num_choices_P is None else groups.num_choices_P.astype(np.int64)
-        scored_P, correct_P = groups.num_scored_P(), groups.num_correct_P()
+        return CountTable.of_counts(groups.num_scored_P(), groups.num_correct_P(), groups.num_choices_P)
+
+    @staticmethod
+    def of_counts(scored_P: Ints, correct_P: Ints, num_choices_P: Ints | None = None) -> CountTable:
+        """The same from the [P] counts of each prompt."""
+        choices_P = np.zeros(len(scored_P), dtype=np.int64) if num_choices_P is None else num_choices_P.astype(np.int64)
         answers, choices_P = np.unique(choices_P, return_inverse=True)
         base = int(scored_P.max(initial=0)) + 1
         codes, counts_T = np.unique((choices_P * base + scored_P) * base + correct_P, return_counts=True)
@@ -170,9 +174,9 @@ def measure_passk(groups: Groups, *, group_size: int = 16, ks: Sequence[int] | N
     prompts_V = np.flatnonzero(scored_P > 0)
     return PassAtK(
         k_K=chosen,
-        curve=tuple(_pass_measure(table, k, groups.num_unscored) for k in chosen),
+        curve=tuple(pass_measure(table, k, groups.num_unscored) for k in chosen),
         area=_area_measure(table, chosen, groups.num_unscored),
-        at_group_size=_pass_measure(table, group_size, groups.num_unscored),
+        at_group_size=pass_measure(table, group_size, groups.num_unscored),
         corrected_curve=None
         if not np.any(table.num_choices_T > 1)
         else tuple(_corrected_measure(table, k, groups.num_unscored) for k in chosen),
@@ -213,7 +217,8 @@ def share_measure(
     )
 
 
-def _pass_measure(table: CountTable, k: int, num_unscored: int) -> Measure:
+def pass_measure(table: CountTable, k: int, num_unscored: int) -> Measure:
+    """pass@k over the prompts with at least k scored rollouts, with its interval; the others are counted as left out."""
     used_T = table.num_scored_T >= k
     return share_measure(
         f"pass@{k}",

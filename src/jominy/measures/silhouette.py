@@ -55,13 +55,17 @@ class PromptClarity:
     """[V] chance that a right answer is more probable than a wrong one, ties counting half, in [0, 1]."""
     dprime_V: Doubles
     """[V] separation / sqrt((var_right + var_wrong) / 2), n - 1 variances; NaN where a class has one answer or neither has spread."""
+    spread_right_V: Doubles
+    """[V] mean |P_i - P_j| over pairs of right answers, which is the mean of their a_i, in [0, 1]; NaN where there is one only."""
+    spread_wrong_V: Doubles
+    """[V] the same of wrong answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PermutedClarity:
     """What S would be if right and wrong had nothing to do with the probabilities.
 
-    Example: prompts_W=[0, 3], null_mean_W=[-0.02, -0.12], null_deviation_W=[0.08, 0.25], null_negative_W=[0.55, 0.66], z_W=[7.9, 0.2]
+    Example: prompts_W=[0, 3], null_mean_W=[-0.02, -0.12], null_deviation_W=[0.08, 0.25], null_negative_W=[0.55, 0.66], ...
     """
 
     prompts_W: Ints
@@ -78,6 +82,10 @@ class PermutedClarity:
     """[W] (S - null mean) / null deviation; NaN where permuting changes nothing."""
     null_counts_H: Doubles
     """[H] permuted S in H equal bins from -1 to 1, each permutation counting 1 / permutations, so that they add up to W."""
+    null_WR: Doubles
+    """[W, R] S under each permutation."""
+    null_balanced_WR: Doubles
+    """[W, R] class-balanced S under the same permutations."""
 
 
 def silhouette_samples(values_n: Floats, right_n: Bools) -> Doubles:
@@ -108,7 +116,12 @@ def silhouette_samples(values_n: Floats, right_n: Bools) -> Doubles:
 
 
 def sorted_silhouettes(values: Doubles, right: Bools) -> Doubles:
-    """s_i along the last axis of values that ascend from 0; leading axes broadcast (many labellings of the same values).
+    """s_i along the last axis of values that ascend from 0; leading axes broadcast (many labellings of the same values)."""
+    return _samples_and_own(values, right)[0]
+
+
+def _samples_and_own(values: Doubles, right: Bools) -> tuple[Doubles, Doubles]:
+    """s_i and a_i along the last axis of values that ascend from 0; in a class of one both are 0.
 
     Values start at 0 so that equal values give sums that are exactly 0, and s_i = 0 as it must.
     """
@@ -132,7 +145,7 @@ def sorted_silhouettes(values: Doubles, right: Bools) -> Doubles:
     samples: Doubles = (opposite - own) / largest
     np.clip(samples, -1.0, 1.0, out=samples)
     samples *= is_right * (num_right > 1) + is_wrong * (num_wrong > 1)
-    return samples
+    return samples, own
 
 
 def sort_together(values_Bn: Doubles, right_Bn: Bools) -> tuple[Doubles, Bools]:
@@ -160,8 +173,8 @@ def prompt_clarity(groups: Groups, keep_N: Bools, *, min_class_size: int = 1) ->
     """
     # Only what is used is copied.
     kept = replace(groups, truncated_N=None, num_tokens_N=None, repetitive_N=None).only(keep_N)
-    probability_K = _checked_probability(kept)
-    found_7P = np.full((7, groups.num_prompts), np.nan)
+    probability_K = checked_probability(kept)
+    found_9P = np.full((9, groups.num_prompts), np.nan)
 
     def work(block: Block) -> None:
         """Write the numbers of one block into its prompts' columns."""
@@ -170,13 +183,13 @@ def prompt_clarity(groups: Groups, keep_N: Bools, *, min_class_size: int = 1) ->
         rows = np.flatnonzero((num_right_B >= min_class_size) & (block.size - num_right_B >= min_class_size))
         if len(rows) > 0:
             values_Bn = block.cut(probability_K)[rows].astype(np.float64)
-            found_7P[:, block.prompts_B[rows]] = _block_clarity(values_Bn, right_Bn[rows])
+            found_9P[:, block.prompts_B[rows]] = block_clarity(values_Bn, right_Bn[rows])
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for _ in pool.map(work, kept.blocks(max_elements=CACHE_ELEMENTS)):
             pass
-    prompts_V = np.flatnonzero(np.isfinite(found_7P[0]))
-    pass_rate, silhouette, rectified, balanced, separation, auroc, dprime = found_7P[:, prompts_V]
+    prompts_V = np.flatnonzero(np.isfinite(found_9P[0]))
+    pass_rate, silhouette, rectified, balanced, separation, auroc, dprime, spread_right, spread_wrong = found_9P[:, prompts_V]
     return PromptClarity(
         prompts_V=prompts_V,
         pass_rate_V=pass_rate,
@@ -186,10 +199,12 @@ def prompt_clarity(groups: Groups, keep_N: Bools, *, min_class_size: int = 1) ->
         separation_V=separation,
         auroc_V=auroc,
         dprime_V=dprime,
+        spread_right_V=spread_right,
+        spread_wrong_V=spread_wrong,
     )
 
 
-def _checked_probability(groups: Groups) -> Floats:
+def checked_probability(groups: Groups) -> Floats:
     if groups.probability_N is None:
         raise ValueError(NO_PROBABILITY)
     outside = int(np.count_nonzero(~((groups.probability_N >= 0) & (groups.probability_N <= 1))))
@@ -198,12 +213,12 @@ def _checked_probability(groups: Groups) -> Floats:
     return groups.probability_N
 
 
-def _block_clarity(values_Bn: Doubles, right_Bn: Bools) -> Doubles:
-    """[7, B] pass rate, S, S', balanced S, separation, AUROC, d' of rows that hold both classes; any order of answers."""
+def block_clarity(values_Bn: Doubles, right_Bn: Bools) -> Doubles:
+    """[9, B] the columns of `PromptClarity` from pass rate on, in its order, of rows that hold both classes; any order of answers."""
     values_Bn, right_Bn = sort_together(values_Bn, right_Bn)
     auroc_B = _auroc_sorted(values_Bn, right_Bn)
     values_Bn = values_Bn - values_Bn[:, :1]
-    samples_Bn = sorted_silhouettes(values_Bn, right_Bn)
+    samples_Bn, own_Bn = _samples_and_own(values_Bn, right_Bn)
     size = values_Bn.shape[1]
     is_right_Bn = right_Bn.astype(np.float64)
     num_right_B = np.count_nonzero(right_Bn, axis=1)
@@ -224,7 +239,11 @@ def _block_clarity(values_Bn: Doubles, right_Bn: Bools) -> Doubles:
     pooled_B = (right_square_B / np.maximum(num_right_B - 1, 1) + np.maximum(wrong_square_B, 0.0) / np.maximum(num_wrong_B - 1, 1)) / 2
     defined_B = (num_right_B > 1) & (num_wrong_B > 1) & (pooled_B > 1e-30)
     dprime_B = np.where(defined_B, separation_B / np.sqrt(np.where(defined_B, pooled_B, 1.0)), np.nan)
-    return np.stack([num_right_B / size, silhouette_B, rectified_B, balanced_B, separation_B, auroc_B, dprime_B])
+    own_right_B = (own_Bn * is_right_Bn).sum(axis=1)
+    spread_right_B = np.where(num_right_B > 1, own_right_B / num_right_B, np.nan)
+    spread_wrong_B = np.where(num_wrong_B > 1, np.maximum(own_Bn.sum(axis=1) - own_right_B, 0.0) / num_wrong_B, np.nan)
+    first_six = [num_right_B / size, silhouette_B, rectified_B, balanced_B, separation_B, auroc_B]
+    return np.stack([*first_six, dprime_B, spread_right_B, spread_wrong_B])
 
 
 def _auroc_sorted(values_Bn: Doubles, right_Bn: Bools) -> Doubles:
@@ -272,18 +291,15 @@ def permuted_clarity(
     if len(chosen_W) > max_prompts:
         chosen_W = np.sort(rng.choice(len(chosen_W), size=max_prompts, replace=False))
     prompts_W = observed.prompts_V[chosen_W]
-    wanted_P = np.zeros(groups.num_prompts, dtype=bool)
-    wanted_P[prompts_W] = True
-    moments_3P = np.full((3, groups.num_prompts), np.nan)
-    counts_H = np.zeros(NULL_BINS)
-    wanted = groups.only(keep_N & np.repeat(wanted_P, np.diff(groups.offsets_P1)))
-    probability_K = _checked_probability(wanted)
+    null_2WR = np.empty((2, len(prompts_W), num_permutations))
+    wanted = only_prompts(groups, keep_N, prompts_W)
+    probability_K = checked_probability(wanted)
     for block in wanted.blocks(max_elements=max(1, (CACHE_ELEMENTS << 2) // num_permutations)):
         values_Bn, right_Bn = sort_together(block.cut(probability_K).astype(np.float64), block.cut(wanted.correct_N))
-        null_BR = _null_silhouettes(values_Bn - values_Bn[:, :1], right_Bn, num_permutations, rng)
-        moments_3P[:, block.prompts_B] = null_BR.mean(axis=1), null_BR.std(axis=1, ddof=1), (null_BR < 0).mean(axis=1)
-        counts_H += np.histogram(null_BR, NULL_BINS, (-1.0, 1.0))[0] / num_permutations
-    mean_W, deviation_W, negative_W = moments_3P[:, prompts_W]
+        rows_B = np.searchsorted(prompts_W, block.prompts_B)
+        null_2WR[:, rows_B] = _null_silhouettes(values_Bn - values_Bn[:, :1], right_Bn, num_permutations, rng)
+    null_WR, null_balanced_WR = null_2WR
+    mean_W, deviation_W = null_WR.mean(axis=1), null_WR.std(axis=1, ddof=1)
     deviation_W[deviation_W < 1e-12] = 0.0
     observed_W = observed.silhouette_V[chosen_W]
     return PermutedClarity(
@@ -291,17 +307,31 @@ def permuted_clarity(
         silhouette_W=observed_W,
         null_mean_W=mean_W,
         null_deviation_W=deviation_W,
-        null_negative_W=negative_W,
+        null_negative_W=(null_WR < 0).mean(axis=1),
         z_W=z_score(observed_W, mean_W, deviation_W),
-        null_counts_H=counts_H,
+        null_counts_H=np.histogram(null_WR, NULL_BINS, (-1.0, 1.0))[0] / num_permutations,
+        null_WR=null_WR,
+        null_balanced_WR=null_balanced_WR,
     )
 
 
+def only_prompts(groups: Groups, keep_N: Bools, prompts_W: Ints) -> Groups:
+    """The kept rollouts of the chosen prompts; all other prompts are left with none."""
+    wanted_P = np.zeros(groups.num_prompts, dtype=bool)
+    wanted_P[prompts_W] = True
+    return groups.only(keep_N & np.repeat(wanted_P, np.diff(groups.offsets_P1)))
+
+
 def _null_silhouettes(values_Bn: Doubles, right_Bn: Bools, num_permutations: int, rng: np.random.Generator) -> Doubles:
-    """[B, R] S under permuted labels, in slices of bounded memory."""
+    """[2, B, R] S and balanced S under permuted labels, in slices of bounded memory."""
     step = max(1, (1 << 22) // values_Bn.size)
+    num_right_B1 = np.count_nonzero(right_Bn, axis=1)[:, None]
+    num_wrong_B1 = right_Bn.shape[1] - num_right_B1
     slices = []
     for first in range(0, num_permutations, step):
         shuffled_BRn = permuted_labels(right_Bn, min(step, num_permutations - first), rng)
-        slices.append(sorted_silhouettes(values_Bn[:, None, :], shuffled_BRn).mean(axis=2))
-    return np.concatenate(slices, axis=1)
+        samples_BRn = sorted_silhouettes(values_Bn[:, None, :], shuffled_BRn)
+        sum_BR, right_sum_BR = samples_BRn.sum(axis=2), np.einsum("brn,brn->br", samples_BRn, shuffled_BRn)
+        balanced_BR = (right_sum_BR / num_right_B1 + (sum_BR - right_sum_BR) / num_wrong_B1) / 2
+        slices.append(np.stack([sum_BR / right_Bn.shape[1], balanced_BR]))
+    return np.concatenate(slices, axis=2)

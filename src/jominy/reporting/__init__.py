@@ -2,6 +2,7 @@
 
     diagnosis.json + run.json + rollouts/*.parquet                                       ->  report.html
     run.json + steps.jsonl + evaluations.jsonl + explanation.json (+ diagnosis.json)     ->  report.html, of a training folder
+    interpretation.json, of either where it is there                                     ->  a section of it
     conclusion.json                                                                      ->  report.html, of a study
 
 Everything the page says stands in those files; here it is only checked, formatted and drawn. The page opens offline, asks nothing of a
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from jominy.explaining import explain_path
+from jominy.interpretation import stored_interpretations
 from jominy.reporting.page import page_of, training_page_of
 from jominy.reporting.reading import MAX_ROLLOUTS, read_rows, read_rows_of
 from jominy.reporting.study import CONCLUSION_FILE, study_page_of
@@ -24,7 +26,7 @@ from jominy.reporting.training import TrainingLog, is_training, read_training
 from jominy.steplog import EXPLANATION_FILE
 from jominy.store import RunFolder, read_json, write_bytes
 
-__all__ = ["MAX_ROLLOUTS", "page_of", "report", "study_page_of", "training_page_of"]
+__all__ = ["MAX_ROLLOUTS", "can_report", "page_of", "report", "study_page_of", "training_page_of"]
 
 
 def report(folder: Path) -> Path:
@@ -53,6 +55,13 @@ def report(folder: Path) -> Path:
     return store.report_file
 
 
+def can_report(folder: Path) -> bool:
+    """Whether `report` has something to show of a folder: a diagnosis, a training run or a study."""
+    store = RunFolder(Path(folder))
+    training = store.exists() and is_training(store.read_run())
+    return training or store.diagnosis_file.is_file() or (store.path / CONCLUSION_FILE).is_file()
+
+
 def _study_page(store: RunFolder) -> str:
     try:
         return study_page_of(read_json(store.path / CONCLUSION_FILE))
@@ -64,7 +73,7 @@ def _diagnosis_page(store: RunFolder, run: Mapping[str, Any] | None) -> str:
     diagnosis = read_json(store.diagnosis_file, f"run `jominy diagnose {store.path}` first")
     rows = read_rows(store, MAX_ROLLOUTS)
     try:
-        return page_of(diagnosis, rows, run)
+        return page_of(diagnosis, rows, run, stored_interpretations(store.path))
     except ValueError as error:
         raise ValueError(f"{store.diagnosis_file}: {error}. Run `jominy diagnose {store.path}` again to make it anew") from error
 
@@ -77,7 +86,7 @@ def _training_page(store: RunFolder, run: Mapping[str, Any]) -> str:
     folders = [RunFolder(store.path / str(line["folder"])) for line in ends if line.get("folder")]
     rows, num_stored = read_rows_of(folders, MAX_ROLLOUTS) if folders else ([], 0)
     try:
-        return training_page_of(log, explanation, why, diagnosis, rows, num_stored)
+        return training_page_of(log, explanation, why, diagnosis, rows, num_stored, stored_interpretations(store.path))
     except ValueError as error:
         raise ValueError(f"{store.path}: {error}. Run `jominy explain {store.path}` again to make it anew") from error
 

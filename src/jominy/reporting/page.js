@@ -114,10 +114,11 @@
       link.addEventListener("click", () => { byId("filters").reset(); byId("by-prompt").value = String(position); filterRollouts(); byId("rollouts").scrollIntoView(); byId("by-prompt").focus({ preventScroll: true }); });
       head.append(link);
     } else head.append(nameOf(prompt, 110));
-    const { scored, correct, silhouette } = prompt;
+    const { scored, correct, silhouette, balanced, z } = prompt;
+    const signed = (value, digits) => (value === null ? "–" : value.toFixed(digits).replace("-", "−"));
     const group = scored === 0 ? "none scored" : correct === 0 ? "all wrong" : correct === scored ? "all right" : "live";
     return make("tr", "", head, cell("Right", "figure", `${correct} of ${scored}`), cell("Group", "", make("span", `group ${group === "live" ? "live" : "dead"}`, group)),
-      cell("Silhouette", "figure", silhouette === null ? "–" : silhouette.toFixed(3).replace("-", "−")));
+      cell("Silhouette", "figure", signed(silhouette, 3)), cell("Balanced", "figure", signed(balanced, 3)), cell("z", "figure", signed(z, 1)));
   }
 
   function setUpPrompts() {
@@ -132,6 +133,8 @@
       least: (a, b) => rate(a) - rate(b),
       clear: (a, b) => clarity(b, -9) - clarity(a, -9),
       unclear: (a, b) => clarity(a, 9) - clarity(b, 9),
+      above: (a, b) => (data.prompts[b].z ?? -99) - (data.prompts[a].z ?? -99),
+      below: (a, b) => (data.prompts[a].z ?? 99) - (data.prompts[b].z ?? 99),
     };
     const list = paged(byId("prompt-rows"), byId("prompt-pager"), 10, promptRow);
     const refresh = () => list([...listed].sort(orders[order.value]));

@@ -24,9 +24,12 @@ from plotly.offline import get_plotlyjs
 
 from jominy.explanation import Explanation, signed, signed_interval
 from jominy.formatting import arxiv_address, brief, date, flat, hours, interval, number, plain, spaced, unit_sign
+from jominy.reporting.bytask import by_task_tables
 from jominy.reporting.changes import direction, training_section
 from jominy.reporting.checking import check
+from jominy.reporting.clarity_plots import BY_SIZE, clarity_plots
 from jominy.reporting.figures import draw_curve, draw_histogram
+from jominy.reporting.interpreted import interpretation_sections
 from jominy.reporting.reading import Row, rollout_of, turns_of
 from jominy.reporting.training import TrainingLog
 from jominy.results import Diagnosis
@@ -59,22 +62,29 @@ SAMPLING_WORDS = {"temperature": "temperature", "top_p": "top-p", "max_tokens": 
 """Settings of the sampler, as the page calls them."""
 
 
-def page_of(diagnosis: Record, rows: Sequence[Row], run: Record | None) -> str:
+def page_of(diagnosis: Record, rows: Sequence[Row], run: Record | None, interpretations: Sequence[tuple[str, Record]] = ()) -> str:
     """The page of a diagnosis as one string; the same input gives the same bytes.
 
     Args:
         diagnosis: a `results.Diagnosis` as a dictionary (`dataclasses.asdict`, or read from `diagnosis.json`).
         rows: rollouts to read, as `reading.read_rows` gives them (rollout columns, `target` optional); none for a foreign file.
         run: `run.json`, or None.
+        interpretations: `interpretation.json` as `stored_interpretations` reads it, where there is one.
 
     Raises:
         ValueError: the diagnosis lacks a field or holds a value of another type; names the field.
     """
-    return _render(diagnosis, None, rows, max(diagnosis.get("num_rollouts", 0), len(rows)), run)
+    return _render(diagnosis, None, rows, max(diagnosis.get("num_rollouts", 0), len(rows)), run, interpretations)
 
 
 def training_page_of(
-    log: TrainingLog, explanation: Record | None, why_no_explanation: str, diagnosis: Record | None, rows: Sequence[Row], num_stored: int
+    log: TrainingLog,
+    explanation: Record | None,
+    why_no_explanation: str,
+    diagnosis: Record | None,
+    rows: Sequence[Row],
+    num_stored: int,
+    interpretations: Sequence[tuple[str, Record]] = (),
 ) -> str:
     """The page of a training folder as one string; the same input gives the same bytes.
 
@@ -85,16 +95,25 @@ def training_page_of(
         diagnosis: `diagnosis.json`, where the folder has one.
         rows: rollouts to read, of the evaluations.
         num_stored: how many these are chosen from.
+        interpretations: `interpretation.json` of the first and the last evaluation, where they have one.
 
     Raises:
         ValueError: the explanation or the diagnosis lacks a field or holds a value of another type; names the field.
     """
     if explanation is not None:
         check(explanation, Explanation, "explanation")
-    return _render(diagnosis, training_section(log, explanation, why_no_explanation), rows, num_stored, log.run)
+    section = training_section(log, explanation, why_no_explanation)
+    return _render(diagnosis, section, rows, num_stored, log.run, interpretations)
 
 
-def _render(diagnosis: Record | None, training: Record | None, rows: Sequence[Row], num_stored: int, run: Record | None) -> str:
+def _render(
+    diagnosis: Record | None,
+    training: Record | None,
+    rows: Sequence[Row],
+    num_stored: int,
+    run: Record | None,
+    interpretations: Sequence[tuple[str, Record]],
+) -> str:
     if diagnosis is not None:
         check(diagnosis, Diagnosis, "diagnosis")
         _check_lengths(diagnosis)
@@ -107,9 +126,11 @@ def _render(diagnosis: Record | None, training: Record | None, rows: Sequence[Ro
         "title": _title_of(diagnosis, training),
         "facts": [] if diagnosis is None else _facts_of(diagnosis, run),
         "plots": plots,
+        "interpretations": interpretation_sections(interpretations),
         "num_read": len(rows),
         "num_stored": num_stored,
         "evaluation": {} if diagnosis is None else {measure["name"]: measure for measure in diagnosis.get("evaluation", ())},
+        "by_task": None if diagnosis is None or diagnosis.get("by_task") is None else by_task_tables(diagnosis["by_task"]),
         "policies": list(dict.fromkeys(row["policy"] for row in rows if row.get("policy"))),
         "run_facts": flat({**(run or {}), **({} if diagnosis is None else {"diagnosis": diagnosis["source"]})}),
     }
@@ -177,6 +198,11 @@ def _check_lengths(diagnosis: Record) -> None:
         for column in ("value", "low", "high", "num_prompts"):
             if len(curve[column]) != len(curve["x"]):
                 raise ValueError(f"diagnosis.curves[{i}].{column} has {len(curve[column])} values for {len(curve['x'])} points in x")
+    for i, cloud in enumerate(diagnosis.get("clouds", ())):
+        for first, columns in (("x", ("prompts", "y", "side")), ("band_x", ("band_mean", "band_low", "band_high"))):
+            for column in columns:
+                if len(cloud[column]) != len(cloud[first]):
+                    raise ValueError(f"diagnosis.clouds[{i}].{column} has {len(cloud[column])} values for {len(cloud[first])} in {first}")
     for i, histogram in enumerate(diagnosis["histograms"]):
         for name, counts in histogram["series"].items():
             if len(counts) != len(histogram["edges"]) - 1 or not counts:
@@ -187,14 +213,13 @@ def _plots_of(diagnosis: Record) -> list[dict[str, Any]]:
     """Every plot of the page: those that are drawn, then those that are not, with the reason."""
     curves = {curve["name"]: curve for curve in diagnosis["curves"] if curve["x"]}
     histograms = {histogram["name"]: histogram for histogram in diagnosis["histograms"]}
-    names = [*PLOTS, *(name for name in [*curves, *histograms] if name not in PLOTS)]
+    names = [*PLOTS, *(name for name in [*curves, *histograms] if name not in PLOTS and name not in BY_SIZE)]
     plots = []
-    for position, name in enumerate(names):
+    for name in names:
         record = curves.get(name) or histograms.get(name)
         figure = draw_curve(curves[name]) if name in curves else draw_histogram(histograms[name]) if name in histograms else None
         plots.append(
             {
-                "id": f"plot-{position}",
                 "title": PLOT_TITLES.get(name, name),
                 "meaning": record.get("meaning", "") if record else "",
                 "figure": figure,
@@ -203,7 +228,9 @@ def _plots_of(diagnosis: Record) -> list[dict[str, Any]]:
                 "missing": [] if record else _why_missing(name, diagnosis["skipped"]),
             }
         )
-    return sorted(plots, key=lambda plot: plot["figure"] is None)
+    plots += clarity_plots(diagnosis.get("clouds", ()), curves)
+    ordered = sorted(plots, key=lambda plot: plot["figure"] is None)
+    return [{"id": f"plot-{position}", **plot} for position, plot in enumerate(ordered)]
 
 
 def _numbers_of(record: Record) -> tuple[list[str], list[list[str]]]:
@@ -230,10 +257,14 @@ def _reading_of(diagnosis: Record | None, training: Record | None, rows: Sequenc
     summaries = [] if diagnosis is None else diagnosis["prompts"]
     ids = list(dict.fromkeys([summary["prompt_id"] for summary in summaries] + [row["prompt_id"] for row in rows]))
     place = {prompt_id: position for position, prompt_id in enumerate(ids)}
-    prompts: list[dict[str, Any]] = [{"id": prompt_id, "scored": None, "correct": None, "silhouette": None} for prompt_id in ids]
+    prompts: list[dict[str, Any]] = [
+        {"id": prompt_id, "scored": None, "correct": None, "silhouette": None, "balanced": None, "z": None} for prompt_id in ids
+    ]
     for summary in summaries:
         prompts[place[summary["prompt_id"]]].update(
-            scored=summary["num_scored"], correct=summary["num_correct"], silhouette=summary.get("silhouette")
+            scored=summary["num_scored"],
+            correct=summary["num_correct"],
+            **{name: summary.get(name) for name in ("silhouette", "balanced", "z")},
         )
     for row in rows:
         prompt = prompts[place[row["prompt_id"]]]
@@ -261,6 +292,7 @@ def _facts_of(diagnosis: Record, run: Record | None) -> list[tuple[str, str]]:
         "prompts": number(diagnosis["num_prompts"]),
         "rollouts": number(diagnosis["num_rollouts"]) + (f", {number(unscored)} unscored" if unscored else ", all scored"),
         "sampling": ", ".join(settings),
+        "samples": source.get("samples"),
         "seed": source.get("seed"),
         "group size": source.get("group_size"),
         "right at reward": f"{plain(source['success'])} or more" if "success" in source else None,

@@ -42,15 +42,17 @@ class Benchmark:
     """Its id on the hub."""
     split: str = "test"
     configuration: str | None = None
+    samples: int | None = None
+    """Samples a problem in 2601.06911, appendix (evaluation); None: not among its six."""
 
 
 BENCHMARKS: dict[str, Benchmark] = {
-    "aime24": Benchmark(file="aime24.jsonl", hub="HuggingFaceH4/aime_2024", split="train"),
-    "aime25": Benchmark(file="aime25.jsonl", hub="math-ai/aime25"),
-    "amc23": Benchmark(file="amc23.jsonl", hub="math-ai/amc23"),
-    "math500": Benchmark(file="math500.jsonl", hub="HuggingFaceH4/MATH-500"),
-    "minerva": Benchmark(file="minerva_math.jsonl", hub="math-ai/minervamath"),
-    "olympiadbench": Benchmark(file="olympiadbench.jsonl", hub="math-ai/olympiadbench"),
+    "aime24": Benchmark(file="aime24.jsonl", hub="HuggingFaceH4/aime_2024", split="train", samples=256),
+    "aime25": Benchmark(file="aime25.jsonl", hub="math-ai/aime25", samples=256),
+    "amc23": Benchmark(file="amc23.jsonl", hub="math-ai/amc23", samples=16),
+    "math500": Benchmark(file="math500.jsonl", hub="HuggingFaceH4/MATH-500", samples=32),
+    "minerva": Benchmark(file="minerva_math.jsonl", hub="math-ai/minervamath", samples=16),
+    "olympiadbench": Benchmark(file="olympiadbench.jsonl", hub="math-ai/olympiadbench", samples=16),
     "gsm8k": Benchmark(file="gsm8k.jsonl", hub="openai/gsm8k", configuration="main"),
 }
 

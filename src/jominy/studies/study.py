@@ -23,7 +23,7 @@ from jominy.studies.design import Cell, Design, Settings
 from jominy.studies.reading import StudyRuns
 from jominy.trainfolder import TrainFolder
 
-STUDIES = {"alignment": "jominy.studies.alignment:STUDY"}
+STUDIES = {"alignment": "jominy.studies.alignment:STUDY", "clarity": "jominy.studies.clarity:STUDY"}
 """Name -> path of its record."""
 
 MoreOfBase = Callable[[Path, Cell, Settings], dict[str, Any]]

@@ -287,3 +287,13 @@ def test_a_model_without_smoothing_keeps_its_name():
     # made before smoothing could be asked for
     assert name_of(LabSpec(tasks=("arithmetic",)), tasks) == "lab-1e2af142e5cc"
     assert name_of(LabSpec(tasks=("arithmetic",), smoothing=0.1), tasks) != name_of(LabSpec(tasks=("arithmetic",)), tasks)
+
+
+def test_checks_come_as_often_as_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("JOMINY_CACHE", str(tmp_path))
+    asked = build(replace(TINY, steps=4, pass_rate=0.99, check_every=2, check_prompts=8), quiet=True)
+    plain = build(replace(TINY, steps=4, pass_rate=0.99), quiet=True)
+    checks = [[step for step, _ in json.loads((folder / "lab.json").read_text())["training"]["checks"]] for folder in (asked, plain)]
+    assert checks == [[2, 4], []]
+    with pytest.raises(ValueError, match="check_every must be at least 0"):
+        replace(TINY, check_every=-1).check()

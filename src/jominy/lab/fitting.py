@@ -5,11 +5,12 @@
 with e = `spec.smoothing`, 0 unless asked for.
 
 Hidden matrices go through Muon, the rest through AdamW, both with a short warm-up and a linear decay over `spec.steps`; on sums this
-needed a third of the steps of AdamW alone. Every CHECK_EVERY steps or more one answer is drawn at temperature 1 to each of CHECK_PROMPTS
-prompts of another seed, and the learning ends when their pass rate reaches `spec.pass_rate`. The reported rate is measured afterwards on
-prompts of a third seed: the checks choose the moment, so their own number would flatter. Broken-off answers come in HABIT_STEPS more steps
-at the end, among the others: a habit over an ability, learned fast because it is the same on every prompt. (Shown from the beginning
-they took a third of the answers that teach the task: 800 steps on two-digit sums ended at a pass rate of 0.17 instead of 0.37.)
+needed a third of the steps of AdamW alone. Every `spec.check_every` steps, or CHECK_EVERY and more, one answer is drawn at temperature 1 to
+each of `spec.check_prompts` prompts of another seed, and the learning ends when their pass rate reaches `spec.pass_rate`. The reported rate
+is measured afterwards on prompts of a third seed: the checks choose the moment, so their own number would flatter. Broken-off answers come
+in HABIT_STEPS more steps at the end, among the others: a habit over an ability, learned fast because it is the same on every prompt. (Shown
+from the beginning they took a third of the answers that teach the task: 800 steps on two-digit sums ended at a pass rate of 0.17 instead of
+0.37.)
 Two threads whatever the machine has: how a sum is split over threads decides its last bits.
 Left out: GPUs, checkpoints and resuming; a lab model is small enough to be made again.
 """
@@ -38,7 +39,7 @@ LAST_RATE_SHARE = 0.1
 HABIT_STEPS, HABIT_RATE_SHARE = 60, 0.15
 """Broken-off answers are shown in so many steps after the learning, at this share of the learning rate."""
 CLIP_NORM = 1.0
-CHECK_EVERY, CHECK_PROMPTS, FINAL_PROMPTS = 20, 256, 512
+CHECK_EVERY, FINAL_PROMPTS = 20, 512
 CHECK_SHARE = 0.25
 """Checks are rarer where one draws more tokens, at most, than this share of the tokens trained on since the last."""
 BATCHES_SORTED = 8
@@ -143,12 +144,12 @@ def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequen
     with _threads(NUM_THREADS), contextlib.ExitStack() as stack:
         graders = [stack.enter_context(Grader(task.reward)) for task in tasks]
         batches = _batches(whole, spec.rows, random.Random(f"lab order {spec.seed}"))
-        check_every = _check_every(whole, spec.rows, max_tokens)
+        check_every = spec.check_every or _check_every(whole, spec.rows, max_tokens, spec.check_prompts)
         while learner.num_steps < spec.steps:
             learner.step(next(batches), _rate(learner.num_steps, spec.steps))
             on_step(learner.num_steps, checks[-1][1] if checks else None)
             if spec.pass_rate is not None and learner.num_steps % check_every == 0:
-                able = measure(engine, tasks, graders, CHECK_PROMPTS, spec.seed + CHECK_SEED, max_tokens, seen)
+                able = measure(engine, tasks, graders, spec.check_prompts, spec.seed + CHECK_SEED, max_tokens, seen)
                 checks.append((learner.num_steps, able.pass_rate))
                 if able.pass_rate >= spec.pass_rate:
                     break
@@ -244,7 +245,7 @@ def _add_gradient(model: Any, batch: Sequence[Encoded], smoothing: float = 0.0) 
         loss.backward()  # type: ignore[no-untyped-call]
 
 
-def _check_every(whole: Sequence[Encoded], rows: int, max_tokens: int) -> int:
+def _check_every(whole: Sequence[Encoded], rows: int, max_tokens: int, num_prompts: int = 256) -> int:
     """Steps between checks.
 
     >>> _check_every([Encoded(prompt_ids=[1] * 12, answer_ids=[2] * 14)], 64, 15)       # 256 * 15 < 0.25 * 20 * 64 * 26
@@ -253,7 +254,7 @@ def _check_every(whole: Sequence[Encoded], rows: int, max_tokens: int) -> int:
     128
     """
     tokens_a_step = rows * sum(map(len, whole)) / len(whole)
-    return max(CHECK_EVERY, round(CHECK_PROMPTS * max_tokens / (CHECK_SHARE * tokens_a_step)))
+    return max(CHECK_EVERY, round(num_prompts * max_tokens / (CHECK_SHARE * tokens_a_step)))
 
 
 def _rate(step: int, num_steps: int) -> float:

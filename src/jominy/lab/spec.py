@@ -43,6 +43,10 @@ class LabSpec:
     """End the steps on whole answers when pass@1 at temperature 1 reaches this in a check, in (0, 1]; None trains all `steps`."""
     steps: int = 400
     """Most optimiser steps on whole answers."""
+    check_every: int = 0
+    """Steps between two checks; 0: as often as costs little. Fewer end nearer to `pass_rate`, where the ability rises within few steps."""
+    check_prompts: int = 256
+    """Prompts of a check."""
     rows: int = 64
     """Demonstrations a step."""
     demonstrations: int = 16_384
@@ -76,6 +80,10 @@ class LabSpec:
         for name, value in (("steps", self.steps), ("rows", self.rows), ("demonstrations", self.demonstrations), ("depth", self.depth)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.check_every < 0 or self.check_prompts < 1:
+            raise ValueError(
+                f"check_every must be at least 0 and check_prompts at least 1, got {self.check_every} and {self.check_prompts}"
+            )
         if self.context < 8:
             raise ValueError(f"context must be at least 8 tokens, got {self.context}")
         if min(self.wrong_share, self.cut_share) < 0 or self.wrong_share + self.cut_share > 1:
@@ -111,7 +119,7 @@ def name_of(spec: LabSpec, tasks: Sequence[Task]) -> str:
     files = [hashlib.sha256(Path(word).read_bytes()).hexdigest() for word in dict.fromkeys(words) if Path(word).is_file()]
     fields = asdict(spec)
     # models that were made before there was a choice keep their name
-    for field, plain in (("answers", (GOLD,)), ("smoothing", 0.0)):
+    for field, plain in (("answers", (GOLD,)), ("smoothing", 0.0), ("check_every", 0), ("check_prompts", 256)):
         if fields[field] == plain:
             del fields[field]
     content = json.dumps([VERSION, fields, prompts, files], sort_keys=True)

@@ -56,8 +56,8 @@ def test_each_task_is_as_if_it_were_alone():
     probability = rng.uniform(0.2, 0.9, (40, 16)) + 0.1 * rewards
     names = [("x", "y", "z")[p % 3] for p in range(40)]
     groups = Groups.of(rewards=rewards.tolist(), probability=probability.tolist(), tasks=names)
-    shared = measure_clarity(groups, rng, num_permutations=2).per_prompt
-    found = measure_by_task(groups, shared)
+    shared = measure_clarity(groups, rng, num_permutations=2, max_prompts=30)
+    found = measure_by_task(groups, shared.per_prompt, shared.permuted)
     assert found is not None
     for one in found.tasks:
         mine = [p for p in range(40) if names[p] == one.task]
@@ -66,6 +66,10 @@ def test_each_task_is_as_if_it_were_alone():
         for measure in one.passk:
             assert measure == curve[measure.name]
         assert (one.pass_rate.low, one.pass_rate.high) == (curve["pass@1"].low, curve["pass@1"].high)
+        null = [value for p, value in zip(shared.permuted.prompts_W, shared.permuted.null_mean_W, strict=True) if p in mine]
+        assert one.null_silhouette is not None
+        assert one.null_silhouette.value == pytest.approx(sum(null) / len(null))
+        assert (one.null_silhouette.num_prompts, one.null_silhouette.num_left_out) == (len(null), len(mine) - len(null))
         clarity = measure_clarity(alone, rng, num_permutations=2)
         for ours, theirs in ((one.coverage, clarity.coverage), (one.silhouette, clarity.silhouette), (one.balanced, clarity.balanced)):
             assert (ours.name, ours.num_prompts, ours.num_left_out) == (theirs.name, theirs.num_prompts, theirs.num_left_out)
@@ -181,6 +185,8 @@ def test_any_log_with_a_column_of_tasks_has_the_table(log, tmp_path, capsys):
     assert mean["low"] < mean["value"] < mean["high"]
     page = (out / "report.html").read_text()
     section = page.split('id="by-task"')[1].split("</section>")[0]
+    assert "given only for k that every task has" in section
+    assert all(task["null_silhouette"]["value"] is not None for task in found["tasks"])
     assert number(mean["value"], "share") in section
     assert section.count("<tr>") == 4 + 3, "headings, two tasks, their mean; headings, two tasks"
 
@@ -207,7 +213,9 @@ def test_the_page_leaves_a_cell_empty_where_a_task_has_no_such_k():
     assert rates["columns"] == ["avg@K", "pass@8"]
     assert [row["cells"][1] for row in rates["rows"]] == [None, {"name": "pass@8", "value": 1.0}, None]
     assert [(row["name"], row["size"]) for row in rates["rows"]] == [("a", "1 × 1"), ("b", "1 × 8"), ("Mean over tasks", "")]
-    assert [row["cells"] for row in rest["rows"]] == [[measure] * 5] * 2
+    # a diagnosis from before there was S of permuted labels leaves its cell empty
+    assert rest["columns"][:2] == ["S", "S of permuted labels"]
+    assert [row["cells"] for row in rest["rows"]] == [[measure, None, *[measure] * 4]] * 2
 
 
 def test_a_prompt_without_a_task_is_refused_by_name():

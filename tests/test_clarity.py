@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from dataclasses import fields, replace
 from itertools import combinations
@@ -10,13 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy.stats import pearsonr
 from sklearn.metrics import roc_auc_score
 from sklearn.metrics import silhouette_samples as sklearn_samples
 
+from jominy.diagnosis import diagnose
 from jominy.groups import Groups
 from jominy.measures.clarity import Clarity, measure_clarity, pearson
 from jominy.measures.silhouette import prompt_clarity, silhouette_samples, sort_together
+from jominy.printing import print_diagnosis
 from jominy.records import Measure
 
 
@@ -230,7 +234,35 @@ def test_rollouts_without_probability_are_left_out_and_counted() -> None:
     found = measure_clarity(groups, rng())
     assert found.silhouette.value == 1.0
     assert found.num_without_probability == 1
+    assert found.without_probability.value == 1 / 5
     assert found.silhouette.num_unscored == 1
+
+
+def test_classes_of_one_can_be_left_out() -> None:
+    # The first prompt has one right answer: its s_i is 0 by convention, and it drags the mean; the second has S = 1.
+    # In the third all are equally probable: 0.
+    probability = [[0.9, 0.1, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1], [0.5] * 4]
+    groups = Groups.of(rewards=[[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0]], probability=probability)
+    found = measure_clarity(groups, rng())
+    assert found.silhouette.value == pytest.approx((3 / 4 + 1 + 0) / 3)
+    assert (found.two_of_each.value, found.two_of_each.num_prompts, found.two_of_each.num_left_out) == (1.0, 1, 2)
+    none = measure_clarity(Groups.of(rewards=[[1, 0]], probability=[[0.3, 0.2]]), rng()).two_of_each
+    assert (none.value, none.why_none) == (None, "no prompt has two right and two wrong answers")
+
+
+@pytest.mark.parametrize(("num_missing", "warned", "shown"), [(0, False, False), (1, False, True), (4, True, True)])
+def test_rollouts_that_clarity_leaves_out_are_told_to_the_reader(num_missing: int, warned: bool, shown: bool) -> None:
+    values = np.random.default_rng(3).uniform(0.2, 0.9, 64)
+    values[:num_missing] = np.nan  # of 64: 1 is 1.6 %, 4 are 6.3 %
+    found = diagnose(Groups.of(rewards=[[1, 0] * 4] * 8, probability=values.reshape(8, 8).tolist()))
+    findings = [finding for finding in found.findings if finding.code == "no-probability"]
+    assert [finding.severity for finding in findings] == (["watch"] if warned else [])
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_diagnosis(found, None, console)
+    assert ("share without a probability" in console.export_text()) == shown
+    if warned:
+        assert findings[0].title.startswith("6 %")
+        assert "> no_probability 0.05" in findings[0].rule
 
 
 def test_truncated_rollouts_can_invert_a_group() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from jominy.cli import EXIT_USER_ERROR, main
 from jominy.diagnosis import diagnose_path
+from jominy.explaining import awaits_interpretation
 from jominy.interpreting import interpret_path
 from jominy.records import Prompt, Reward, Rollout
 from jominy.reporting import report
@@ -108,7 +110,12 @@ def run(tmp_path, prompts) -> RunFolder:
             (slip(mixed), np.log(0.2)),
         ],
         [(bare(wrong), np.log(0.5)), (bare(wrong), np.log(0.6)), (words(wrong), np.log(0.7)), (words(wrong), np.log(0.7))],
-        [(by(right, method), np.log(0.5)) for method in ("by_place", "by_place", "lowest_first", "highest_first")],
+        [
+            (by(right, "by_place"), np.log(0.5)),
+            (by(right, "by_place").replace("; ", "\n"), np.log(0.5)),
+            (by(right, "lowest_first"), np.log(0.5)),
+            (by(right, "highest_first"), np.log(0.5)),
+        ],
     ]
     return write_run(tmp_path / "run", groups, prompts)
 
@@ -128,15 +135,26 @@ def test_a_run_by_hand(run):
     assert found.wrong_on_negative.value == 0.5  # 2 of 4
     methods = {part.part: part for part in found.methods}
     assert [part.ratio.value for part in found.methods] == [(1 / 2 + 2 / 2 + 3 / 4) / 3, 1.0, 0.5, 3 / 4]
-    assert found.common_number == 2
     # of four with two alike, one of six pairs is one method: (5 * 2 + 1) / 6 / 2
-    assert methods["S undefined"].at_common_number.value == pytest.approx(11 / 12)
+    assert methods["S undefined"].of_two.value == pytest.approx(11 / 12)
     contrasts = {contrast.difference.name: contrast for contrast in found.contrasts}
     assert contrasts["high severity"].difference.value == 0.5  # 1/2 - 0
-    assert contrasts["distinct-solution ratio at a common number"].difference.value == 0.5  # 1 - 1/2
+    assert contrasts["distinct-solution ratio of two"].difference.value == 0.5  # 1 - 1/2
     assert found.agreement is None
     assert len(found.responses) == 16
     assert json.loads(run.interpretation_file.read_text())["by"] == "program"
+
+
+def test_only_the_first_responses_are_listed(run, monkeypatch):
+    (_, whole), *_ = interpret_path(run.path, quiet=True)
+    monkeypatch.setattr("jominy.interpreting.MOST_LISTED", 5)
+    (_, found), *_ = interpret_path(run.path, quiet=True)
+    assert found.responses == whole.responses[:5]
+    assert [(one.prompt_id, one.index) for one in found.responses[3:]] == [
+        (whole.responses[0].prompt_id, 3),
+        (whole.responses[4].prompt_id, 0),
+    ]
+    assert found.errors == whole.errors
 
 
 def test_the_same_seed_gives_the_same_file(run):
@@ -151,7 +169,7 @@ def verdicts(by_text: dict[str, str]):
 
     def answer(body):
         text = body["messages"][0]["content"]
-        response = text.split("RESPONSE\n")[-1].split("\n===== END")[0]
+        response = re.split(r"RESPONSE\n", re.split(r"\n===== \w+ END", text)[0])[-1]
         return 200, said(by_text.get(response, "Method: new" if "NEW RESPONSE" in text else "I cannot say.")), {}
 
     return answer
@@ -174,20 +192,22 @@ def test_a_judge_is_measured_against_the_program(run, prompts):
         assert cells == {("E3.1", "E3.1"): 1, ("E4.2", "E3.2"): 1, ("E1.2", "E1.1"): 1, ("E1.2", "E1.2"): 2, ("E3.1", "unscored"): 1}
         values = {measure.name: measure.value for measure in found.agreement.measures}
         assert values == {
-            "replies in form": 5 / 6,
+            "replies that name a code": 5 / 6,
             "same code": 3 / 5,
             "same code by always saying the commonest": 3 / 5,
             "same severity": 4 / 5,
-            # pairs of right responses: the first prompt's two are one text and no pair; the second's two are apart for both; of the
-            # fourth's six, one is of one text, and the five others are apart for both
-            "pairs of right responses told alike": 1.0,
+            # pairs of right responses: the first prompt's two are one text and no pair; the second's two are apart for both; all six of
+            # the fourth's are apart for a judge that always says "new", and one of them is by_place in other words
+            "pairs of right responses told alike": 6 / 7,
+            "pairs of right responses told alike by always saying new": 6 / 7,
+            "pairs of right responses told alike by always saying same": 1 / 7,
         }
         assert found.agreement.measures[-1].num_prompts == 2
         (_, again), *_ = interpret_path(run.path, judge=f"{url},model=m", quiet=True)
         assert again == found
     assert len(seen) - num_asked == 0
     # the judge asks each different wrong response once, and in rounds each further different right one
-    assert num_asked == 6 + 1 + 2
+    assert num_asked == 6 + 1 + 3
 
 
 def test_a_judge_alone(tmp_path, prompts):
@@ -252,25 +272,54 @@ def test_a_training_folder_gives_before_and_after_and_explain_shows_both(tmp_pat
     names = [training / "evaluations" / f"step-{step:05d}" for step in (0, 8)]
     assert main(["explain", *map(str, names)]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("Errors and methods, by program") == 2
+    titles = shown.replace("\n", " ").split("Errors and methods, by program, ")[1:]
+    assert len(titles) == 2
+    assert titles[0].split("by hand")[0] != titles[1].split("by hand")[0]
     assert "E3.1 calculation error" in shown
+    assert "jominy interpret" not in shown
+    for name in names:
+        RunFolder(name).interpretation_file.unlink()
+    assert main(["explain", *map(str, names)]) == 0
+    shown = capsys.readouterr().out
+    assert [f"jominy interpret {name}\n" in shown for name in names] == [True, True]
+    assert awaits_interpretation(training)
+    plain = make("digits=2,operators=+").prompts(1, 0)
+    for task in ("arithmetic:digits=2,operators=+", "evil.py:steps"):
+        assert not awaits_interpretation(write_run(tmp_path / task, [[("1", -0.1)]], plain, task=task).path)
 
 
 def test_the_command_and_the_page(run, capsys):
     diagnose_path(run.path, DiagnosisSpec(group_size=4), {}, None, quiet=True)
     assert main(["interpret", str(run.path), "--quiet"]) == 0
     shown = capsys.readouterr().out
-    for part in ("Wrong responses", "E1.2 constraint violation", "distinct-solution ratio", "S < 0 minus S >= 0", "Page:"):
+    for part in (
+        "Wrong responses",
+        "E1.2 constraint violation",
+        "distinct-solution",
+        "Prompts with S < 0 minus the others",
+        "classifiable",
+        "Page:",
+    ):
         assert part in shown, part
     page = run.report_file.read_text()
-    for part in ("How it fails, and how it is right", "E4.2 premature stop", "Distinct-solution ratio, %", "Under permuted labels"):
+    for part in (
+        "Kinds of error and methods",
+        "Classified by program",
+        "Not classifiable",
+        "E4.2 premature stop",
+        "Distinct-solution ratio, %",
+        "Under permuted labels",
+    ):
         assert part in page, part
     assert main(["interpret", str(run.path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["errors"][0]["codes"]["E1.2"] == 3
     broken = json.loads(run.interpretation_file.read_text())
     del broken["methods"]
     run.interpretation_file.write_text(json.dumps(broken))
-    with pytest.raises(ValueError, match=r"interpretation\.methods is missing"):
+    with pytest.raises(ValueError, match=rf"interpretation\.methods is missing. Run `jominy interpret {run.path}` again"):
+        report(run.path)
+    run.interpretation_file.write_text("{")
+    with pytest.raises(ValueError, match=rf"interpretation\.json is not readable.*Run `jominy interpret {run.path}` again"):
         report(run.path)
 
 

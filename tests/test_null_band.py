@@ -12,7 +12,7 @@ from jominy.diagnosis import diagnose
 from jominy.groups import Groups
 from jominy.histograms import clouds_of, histograms_of
 from jominy.measures.clarity import Clarity, measure_clarity
-from jominy.measures.null_band import NullBand, band_by_pass_rate, band_by_rank, sides_of
+from jominy.measures.null_band import NullBand, band_by_pass_rate, band_by_rank, expected_outside, sides_of
 from jominy.reporting.checking import check
 from jominy.reporting.clarity_plots import clarity_plots, draw_cloud
 from jominy.results import Diagnosis
@@ -68,6 +68,24 @@ def test_bands_by_hand() -> None:
     assert sides_of(np.array([0.7, 0.1, -0.6]), null).tolist() == [1, 0, -1]
 
 
+@pytest.mark.parametrize(("num_right", "most"), [(1, 0.0), (8, 0.025)])
+def test_noise_expected_outside_is_what_the_labellings_allow(num_right: int, most: float) -> None:
+    # One right of 16: 16 labellings. The highest comes 1 time in 16, so it is the band's end, and at most a labelling in 40 lies above it.
+    # Eight of 16: 12,870 labellings, and the quantile leaves 5 of 200 on either side.
+    values = np.random.default_rng(num_right).uniform(0.2, 0.8, size=(40, 16))
+    rewards = [[1] * num_right + [0] * (16 - num_right)] * 40
+    found = measure_clarity(Groups.of(rewards=rewards, probability=values.tolist()), np.random.default_rng(0))
+    noise = expected_outside(found.permuted.null_WR)
+    assert noise.above / 40 == pytest.approx(most, abs=0.002)
+    assert noise.num_can_leave == 40 if num_right == 8 else noise.num_can_leave <= 4
+    # what was observed is a draw of the same noise
+    assert sides_of(found.permuted.silhouette_W, found.permuted.null_WR).tolist().count(1) <= (6 if most else 1)
+    (by_rank, *_) = clouds_of(found)
+    assert f"noise alone gives about {noise.above:.2g} above and {noise.below:.2g} below" in by_rank.meaning
+    assert f"{noise.num_can_leave} of them can lie outside at all" in by_rank.meaning
+    assert "pooled permutation z" in by_rank.meaning
+
+
 def test_clouds_hold_every_permuted_prompt_once() -> None:
     groups = make_groups(50, 8, 1.0, seed=3)
     found = measure_clarity(groups, np.random.default_rng(0), max_prompts=20)
@@ -117,6 +135,14 @@ def test_a_cloud_is_drawn_as_it_stands() -> None:
         assert sorted(y for trace in marks for y in trace["y"]) == sorted(cloud["y"])
         assert {trace["name"]: len(trace["y"]) for trace in marks} == {side: cloud["side"].count(side) for side in set(cloud["side"])}
         assert len({trace["marker"]["symbol"] for trace in marks}) == len(marks)  # never colour alone
+    named = [f"<id {p}>" + "x" * 100 * (p == by_rank["prompts"][1]) for p in range(max(by_rank["prompts"]))]
+    called = {y: name for trace in draw_cloud(by_rank, named)["data"][2:] for y, name in zip(trace["y"], trace["customdata"], strict=True)}
+    first, second = by_rank["prompts"][:2]
+    assert called[by_rank["y"][0]] == f"&lt;id {first}&gt;"
+    assert called[by_rank["y"][1]].startswith(f"&lt;id {second}&gt;xxx")
+    assert len(called[by_rank["y"][1]]) < 80
+    last = by_rank["prompts"].index(max(by_rank["prompts"]))
+    assert called[by_rank["y"][last]] == f"number {by_rank['prompts'][last] + 1}"
     hostile = draw_cloud({**by_rank, "x_name": "<b>x</b>", "y_name": "<i>y</i>"})
     assert "<b>x" not in json.dumps(hostile)
     assert "<i>" not in json.dumps(hostile)

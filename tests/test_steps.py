@@ -21,7 +21,13 @@ RIGHT = {
     "132": "no_steps",
     "7 + 5 = 12; 12 + 40 = 52; 52 + 80 = 132; 132": "another way: 5+7, 12+40, 52+80",
     "47 + 80 = 128; 128 + 5 = 132; 132": "highest_first",  # two slips that cancel: the method is still to be seen
+    "1. 47 + 80 = 127\n2. 127 + 5 = 132\n132": "highest_first",
+    "(1) 47 + 5 = 52, (2) 52 + 80 = 132, 132": "lowest_first",
+    "47 + 80\n= 127\n127 + 5\n  = 132. 132": "highest_first",
     "47 + 13 = 60; 60 + 72 = 132; 132": None,  # 13 and 72 stand nowhere
+    "47 80 127 5 132": None,  # perhaps steps, but none that could be read
+    "47 + 85; 132": None,
+    "= =; 47 + 80 = 127; 127 + 5 = 132; 132": None,
     "Well, that makes 132": None,
 }
 WRONG = {
@@ -44,6 +50,15 @@ WRONG = {
     "47 + 80 = 127; 127 + 5 = 13": "E4.2",
     "47 + 80 = 127; 127 + 5 = 132; 132; 7": "E4.1",
     "47 + 80 = 127; 47 + 80 = 127; 47 + 80 = 127; 127": "E5.1",
+    "1. 47 + 80 = 128\n2. 128 + 5 = 133\n133": "E3.1",
+    "47 + 80 = 127, 127 + 5 = 131, 131": "E3.1",
+    "47 + 80\n= 128\n128 + 5\n= 133": "E3.1",
+    "47 + 80 = 128; 128 + 5 = 133; 133; = =": "E3.1",  # what stands first decides
+    "47 + 80 = 128; 128 + 5 = 133; 133; 133; 133": "E3.1",
+    "47 + 80 = 127; 47 + 80 = 127; 47 + 80 = 127; 127 + 5 = 131; 131": "E5.1",
+    "7; 7; 7; 47 + 80 = 128; 128 + 5 = 133; 133": "E5.1",
+    "47 + 80 = 127; = =; 127 + 5 = 131; 131": None,  # steps, and something between them that might be one
+    "47 + 80 = 127; 127 + 5; 5": None,
     "9; 9; 9; 9": "E5.1",
     "I would guess 130": None,
 }
@@ -68,6 +83,21 @@ def test_errors_of_wrong_responses(text, code):
 def test_the_first_error_counts():
     both = "47 + 80 = 128; 128 + 6 = 134; 134"  # a slip, and then a number from nowhere that no other sum explains: 47 + 86
     assert read_sum(47, 85, both, is_right=False, is_cut=False).error == "E3.1"
+
+
+def test_thousands_commas_are_no_separators():
+    # 1234 + 4321: 1000 + 4000, 200 + 300, 30 + 20, 4 + 1
+    text = "1,234 + 4,000 = 5,234, 5,234 + 300 = 5,534, 5,534 + 20 = 5,554, 5,554 + 1 = 5,555, 5,555."
+    assert read_sum(1234, 4321, text, is_right=True, is_cut=False).method == "highest_first"
+    wrong = text.replace("5,555", "5,556")
+    assert read_sum(1234, 4321, wrong, is_right=False, is_cut=False).error == "E3.1"
+
+
+def test_a_method_may_make_a_step_three_times():
+    # 4000 + 5000 by places: 0 + 0 = 0 three times, which is no loop; the slip behind it is the error
+    text = "4000 + 5000 = 9000; 0 + 0 = 0; 0 + 0 = 0; 0 + 0 = 0; 9000 + 0 = 9001; 9001"
+    assert read_sum(4000, 5000, text, is_right=False, is_cut=False).error == "E3.1"
+    assert read_sum(4000, 5000, text.replace("9000 + 0", "77 + 8"), is_right=False, is_cut=False).error == "E3.2"
 
 
 def test_every_method_of_every_sum_is_read_as_itself():

@@ -172,7 +172,7 @@ class Explain:
 
     def run(self) -> int:
         """Run the verb; returns the exit code."""
-        from jominy.explaining import explain, explain_path
+        from jominy.explaining import awaits_interpretation, explain, explain_path
         from jominy.interpretation import stored_interpretations
         from jominy.printing_interpretation import print_interpretations
         from jominy.printing_training import print_explanation, print_first_live_step
@@ -185,7 +185,11 @@ class Explain:
         else:
             print_explanation(explanation, page)
             folders = (self.folder,) if self.after is None else (self.folder, self.after)
-            print_interpretations([found for folder in folders for found in stored_interpretations(folder)])
+            stored = [(name or str(folder), found) for folder in folders for name, found in stored_interpretations(folder)]
+            print_interpretations(stored)
+            for folder in folders:
+                if awaits_interpretation(folder):
+                    print(f"Which errors, and how many methods: jominy interpret {folder}")
             if self.after is None:
                 print_first_live_step(self.folder)
         return 0

@@ -28,7 +28,7 @@ from jominy.measures.liveness import Liveness
 from jominy.measures.passk import PassAtK
 from jominy.probed import read_probes
 from jominy.records import Measure, Skipped
-from jominy.results import Curve, Diagnosis, PromptSummary
+from jominy.results import ByTask, Curve, Diagnosis, PromptSummary
 from jominy.specs import DiagnosisSpec
 from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of, read_rollouts
@@ -134,8 +134,12 @@ def diagnose(
         thresholds=tuple(limit.values()),
         cost=cost,
         evaluation=() if evidence.evaluation is None else _of_groups(evidence.evaluation.passk, evidence.evaluation.liveness),
-        by_task=measure_by_task(groups, None if evidence.clarity is None else evidence.clarity.per_prompt),
+        by_task=_by_task(groups, evidence.clarity),
     )
+
+
+def _by_task(groups: Groups, clarity: Clarity | None) -> ByTask | None:
+    return measure_by_task(groups, None) if clarity is None else measure_by_task(groups, clarity.per_prompt, clarity.permuted)
 
 
 def _evaluated(evidence: Evidence) -> dict[str, str]:

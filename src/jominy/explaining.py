@@ -22,6 +22,7 @@ import pyarrow as pa
 from jominy.explanation import Change, Explanation, FormatSkill, Moves, PromptMove
 from jominy.formatting import plain
 from jominy.groups import Groups
+from jominy.interpretation import folders_to_interpret
 from jominy.measures.drift import format_and_skill, kl_to_start
 from jominy.measures.paired import FALSE_DISCOVERY_RATE, fisher_exact_P, gained_by_chance, paired_change, sign_test, surely_moved
 from jominy.measures.passk import CODEX, pass_at_k, powers_of_two
@@ -32,6 +33,7 @@ from jominy.records import Floats, Ints, Measure, Paper
 from jominy.results import Threshold
 from jominy.steplog import EVALUATIONS_FILE, EXPLANATION_FILE, read_evaluations, read_start_logprobs
 from jominy.store import RunFolder, messages_from_json, write_json
+from jominy.tasks.loading import TASKS, load_task
 
 MAX_PROMPTS_LISTED = 2000
 MAX_QUESTION = 200
@@ -75,6 +77,20 @@ def success_of(folder: RunFolder) -> float:
     data = folder.read_run()["spec"].get("data") if folder.exists() else None
     success = data.get("success", 1.0) if isinstance(data, dict) else 1.0
     return float(success) if isinstance(success, int | float) else 1.0
+
+
+def awaits_interpretation(folder: Path) -> bool:
+    """Whether a program could read the steps of a folder's responses, and nobody has let it.
+
+    Args:
+        folder: a run folder or a training folder.
+    """
+    stores = [RunFolder(one) for _, one in folders_to_interpret(folder)]
+    if not stores[-1].exists() or any(store.interpretation_file.is_file() for store in stores):
+        return False
+    spec = str(stores[-1].read_run()["spec"].get("task", ""))
+    # a folder runs no code: tasks of the table only
+    return spec.partition(":")[0] in TASKS and "steps" in spec and load_task(spec).read_steps is not None
 
 
 def explain(before: Path, after: Path, *, success: float = 1.0, seed: int = 0) -> Explanation:

@@ -319,6 +319,23 @@ def check_clarity(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | 
     )
 
 
+def check_probability(evidence: Evidence, limit: Thresholds) -> Finding | None:
+    """Is the probability of many rollouts unknown? Then clarity is that of the others."""
+    share = None if evidence.clarity is None else evidence.clarity.without_probability
+    if share is None or share.value is None or share.value <= limit["no_probability"].value:
+        return None
+    return Finding(
+        code="no-probability",
+        severity="watch",
+        title=f"{percent(share)} of the scored rollouts have no probability at temperature 1: clarity leaves them out",
+        evidence=(share,),
+        prescription="Log the log-probabilities of all rollouts, at temperature 1 and of the whole distribution. Where it depends on the "
+        "answer which are missing (long ones, say), S of the others says little.",
+        rule=against(share, ">", limit, "no_probability"),
+        reference=CLARITY,
+    )
+
+
 def check_reward(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | None:
     """Does the reward pay for wrong answers?"""
     paid = evidence.false_pay
@@ -375,6 +392,7 @@ CHECKS: dict[str, Check] = {
     "contamination": check_contamination,
     "chance": check_chance,
     "clarity": check_clarity,
+    "no-probability": check_probability,
     "reward": check_reward,
     "sampler-gap": check_gap,
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from jominy.groups import Groups
 from jominy.measures.clarity import Clarity
-from jominy.measures.null_band import NullBand, band_by_pass_rate, band_by_rank, sides_of
+from jominy.measures.null_band import NullBand, band_by_pass_rate, band_by_rank, expected_outside, sides_of
 from jominy.measures.silhouette import Doubles
 from jominy.records import Floats, Ints
 from jominy.results import Cloud, Histogram, Side
@@ -75,11 +75,13 @@ def _by_rank(values: _Values) -> Cloud:
     order_W = np.argsort(values.values_W, kind="stable")
     ranked = replace(values, prompts_W=values.prompts_W[order_W], values_W=values.values_W[order_W], null_WR=values.null_WR[order_W])
     sides_W, band = sides_of(values.values_W, values.null_WR), band_by_rank(values.null_WR)
+    noise = expected_outside(values.null_WR)
     above, below = np.count_nonzero(sides_W > 0), np.count_nonzero(sides_W < 0)
     meaning = (
         f"Prompts in the order of their {values.letter}; the band is what permuted labels give at each place, so what rises out of it is "
         f"signal. Of {len(sides_W)} prompts {above} lie above and {below} below the 95 % of their own permuted labels; noise alone gives "
-        f"about {0.025 * len(sides_W):.2g} of each."
+        f"about {noise.above:.2g} above and {noise.below:.2g} below. {noise.num_can_leave} of them can lie outside at all: where few "
+        "answers are right, or few wrong, even the clearest labelling is common. All prompts together: the pooled permutation z."
     )
     return _cloud(ranked, f"{values.name} by prompt", "prompts, lowest first", band.x_B, band, meaning)
 

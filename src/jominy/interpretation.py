@@ -45,7 +45,7 @@ class Errors:
 class Methods:
     """How many methods the right responses of one part of the prompts take.
 
-    Example: Methods(part="S < 0", num_told=120, num_untold=0, ratio=Measure(value=0.41, ...), at_common_number=Measure(value=0.55, ...))
+    Example: Methods(part="S < 0", num_told=120, num_untold=0, ratio=Measure(value=0.41, ...), of_two=Measure(value=0.55, ...))
     """
 
     part: str
@@ -56,8 +56,8 @@ class Methods:
     """Right responses whose method could not; in no ratio."""
     ratio: Measure
     """Distinct-solution ratio: methods / right responses, mean over the prompts with two of them."""
-    at_common_number: Measure
-    """The same expected for equally many right responses of each prompt."""
+    of_two: Measure
+    """The same expected for two right responses of each of these prompts: (1 + chance that two differ in method) / 2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Contrast:
     difference: Measure
     """With its interval over prompts."""
     null_mean: float | None
-    """Its mean when labels know nothing about probabilities; None where there is no such null."""
+    """Its mean when as many prompts are below 0, by the odds that permuted labels give them; None where there is no such null."""
     null_low: float | None
     """2.5 % quantile of that."""
     null_high: float | None
@@ -105,7 +105,7 @@ class Agreement:
     confusion: tuple[Confused, ...]
     """Wrong responses that the program could tell, by what both say."""
     measures: tuple[Measure, ...]
-    """Same code, what always saying the most frequent code would reach, same severity, pairs of right responses told alike."""
+    """Same code, same severity, pairs of right responses told alike, and what judges reach who read nothing and always say one thing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +152,8 @@ class Interpretation:
     """The same of all errors that could be told: what to hold it against."""
     methods: tuple[Methods, ...]
     """By PARTS."""
-    common_number: int | None
-    """The number of right responses of `Methods.at_common_number`; None when no prompt has two."""
     contrasts: tuple[Contrast, ...]
-    """S < 0 against S >= 0: severities, and the ratio at the common number."""
+    """S < 0 against S >= 0: severities, and the ratio of two."""
     agreement: Agreement | None
     """Judge against program, where both told."""
     notes: tuple[str, ...]

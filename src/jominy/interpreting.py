@@ -14,7 +14,6 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,7 @@ from jominy.explaining import success_of
 from jominy.groups import Groups
 from jominy.interpretation import Interpretation, Told, folders_to_interpret
 from jominy.judging import Opinion, answers_of, judged_errors, judged_methods
-from jominy.measures.silhouette import permuted_clarity, prompt_clarity
+from jominy.measures.silhouette import permuted_negative, prompt_clarity
 from jominy.progress import rollout_bar
 from jominy.records import Floats, Ints, Prompt, Task, Working
 from jominy.rewards.judge import EndpointJudge, Judge, LocalJudge, read_judge
@@ -32,13 +31,13 @@ from jominy.sampling import LoadEngine, load_local_engine, resolve_model, source
 from jominy.specs import SampleSpec
 from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of
-from jominy.tallying import Signs, Sorted, interpretation_of
+from jominy.tallying import MOST_LISTED, Signs, Sorted, interpretation_of
 from jominy.tasks.loading import TASKS, load_task
 
 COLUMNS = "prompt_id index text logprobs_t1 stop reward gold policy temperature".split()
 RESPONSES = 8
 """Right ones and wrong ones of each prompt that a judge is asked about."""
-NUM_PERMUTATIONS = 400
+NUM_PERMUTATIONS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,9 +103,9 @@ def _read(path: Path, success: float) -> _Run:
     table = folder.rollouts(COLUMNS)
     if table.num_rows == 0:
         raise ValueError(f"{path} holds no rollouts; run the command that made it again to go on from there")
-    if not any(table["text"].to_pylist()):
+    if not pc.any(pc.greater(pc.binary_length(table["text"]), 0)).as_py():
         raise ValueError(f"{path} holds no texts: the column `text` is empty, and errors are read in texts; draw the rollouts with jominy")
-    ids = list(dict.fromkeys(table["prompt_id"].to_pylist()))
+    ids = table["prompt_id"].unique().to_pylist()
     by_id = {prompt.id: prompt for prompt in folder.read_prompts()}
     missing = [prompt_id for prompt_id in ids if prompt_id not in by_id]
     if missing:
@@ -176,9 +175,7 @@ def _interpret(run: _Run, judge: Judge | None, responses: int, seed: int, *, qui
         "judged_responses": None if judge is None else responses,
         "seed": seed,
     }
-    ids, indexes = run.table["prompt_id"].to_pylist(), run.table["index"].to_pylist()
-    listed = _listed(told, ids, indexes)
-    return interpretation_of(told, signs, why_no_signs, run.groups.num_unscored, source, listed, rng)
+    return interpretation_of(told, signs, why_no_signs, run.groups.num_unscored, source, _listed(told, run.table), rng)
 
 
 def _told_by_program(task: Task, run: _Run, texts: Sequence[str], prompt_N: Ints, rows: Ints) -> dict[int, Working]:
@@ -227,22 +224,30 @@ def _signs(groups: Groups, rng: np.random.Generator) -> tuple[Signs, str]:
     silhouette_P[found.prompts_V] = found.silhouette_V
     if len(found.prompts_V) == 0:
         return Signs(silhouette_P=silhouette_P, null_negative_P=null_negative_P), "no prompt has right and wrong responses"
-    null = permuted_clarity(groups, keep_N, found, rng, num_permutations=NUM_PERMUTATIONS, max_prompts=groups.num_prompts)
-    null_negative_P[null.prompts_W] = null.null_negative_W
+    null_negative_P[found.prompts_V] = permuted_negative(groups, keep_N, found.prompts_V, rng, num_permutations=NUM_PERMUTATIONS)
     return Signs(silhouette_P=silhouette_P, null_negative_P=null_negative_P), ""
 
 
-def _listed(told: Sorted, ids: list[Any], indexes: list[Any]) -> list[Told]:
-    """The responses one by one, in the order of the run."""
+def _listed(told: Sorted, table: pa.Table) -> list[Told]:
+    """The first responses one by one, in the order of the run."""
+    rows = sorted((*told.right, *told.wrong))[:MOST_LISTED]
+    names = table.select(["prompt_id", "index"]).take(pa.array(rows, type=pa.int64())).to_pylist()
     right = set(told.right)
     listed = []
-    for row in sorted((*told.right, *told.wrong)):
+    for row, name in zip(rows, names, strict=True):
         working = None if told.program is None else told.program[row]
         opinion = None if told.judge is None else told.judge.get(row)
         program = None if working is None else working.method if row in right else working.error
         notes = [said.note for said in (working, opinion) if said is not None and said.note]
         value = None if opinion is None else opinion.value
         listed.append(
-            Told(prompt_id=ids[row], index=indexes[row], right=row in right, program=program, judge=value, note="; judge: ".join(notes))
+            Told(
+                prompt_id=name["prompt_id"],
+                index=name["index"],
+                right=row in right,
+                program=program,
+                judge=value,
+                note="; judge: ".join(notes),
+            )
         )
     return listed

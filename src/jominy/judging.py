@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from jominy.engines import Engine
 from jominy.records import Prompt, Sampling
-from jominy.rewards.endpoint import Reply
+from jominy.rewards.endpoint import Reply, cut_off
 from jominy.rewards.judge import Answer, Judge
 from jominy.rewards.questions import Messages, error_question, method_question, read_error, read_method
 
@@ -50,13 +50,17 @@ def judged_errors(judge: Judge, asked: Sequence[tuple[Prompt, str]], on_reply: O
         ValueError: the judge cannot be reached, or refuses every question.
     """
     replies = judge.ask([error_question(prompt, response) for prompt, response in asked], on_reply)
-    if replies and all(reply.text is None for reply in replies):
-        raise ValueError(f"judge {judge.name} gave no reply to any of {len(replies)} questions; to the first it said: {replies[0].note}")
+    _refuse_silence(judge, replies)
     opinions = []
     for reply in replies:
         code, why = (None, reply.note) if reply.text is None else read_error(reply.text)
         opinions.append(Opinion(value=code, note=why))
     return opinions
+
+
+def _refuse_silence(judge: Judge, replies: Sequence[Reply]) -> None:
+    if replies and all(reply.text is None for reply in replies):
+        raise ValueError(f"judge {judge.name} gave no reply to any of {len(replies)} questions; to the first it said: {replies[0].note}")
 
 
 @dataclass(slots=True)
@@ -89,8 +93,9 @@ def judged_methods(judge: Judge, groups: Sequence[tuple[Prompt, Sequence[str]]],
         on_reply: told of progress.
 
     Raises:
-        ValueError: the judge cannot be reached.
+        ValueError: the judge cannot be reached, or refuses every question.
     """
+    said: list[Reply] = []
     sortings = [_Sorting(prompt, responses) for prompt, responses in groups]
     for turn in range(max((len(responses) for _, responses in groups), default=0)):
         waiting = []
@@ -102,10 +107,13 @@ def judged_methods(judge: Judge, groups: Sequence[tuple[Prompt, Sequence[str]]],
                 sorting.opinions.append(known)
                 on_reply(1)
         questions = [method_question(one.prompt, one.representatives, one.responses[turn]) for one in waiting]
-        for sorting, reply in zip(waiting, judge.ask(questions, on_reply), strict=True):
+        replies = judge.ask(questions, on_reply)
+        said += replies
+        for sorting, reply in zip(waiting, replies, strict=True):
             number, why = (None, reply.note) if reply.text is None else read_method(reply.text, len(sorting.representatives))
             opened = sorting.opened(sorting.responses[turn]) if number == 0 else None
             sorting.opinions.append(opened or Opinion(value=None if number is None else str(number), note=why))
+    _refuse_silence(judge, said)
     return [sorting.opinions for sorting in sortings]
 
 
@@ -123,6 +131,8 @@ def answers_of(engine: Callable[[], Engine], max_tokens: int) -> Answer:
         prompts = [Prompt(id=str(place), task="judge", messages=messages) for place, messages in enumerate(questions)]
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=max_tokens)
         for group in engine().sample(prompts, 1, sampling, 0):
-            yield int(group[0].prompt_id), Reply(text=group[0].text)
+            said = group[0]
+            cut = said.stop == "length"
+            yield int(said.prompt_id), Reply(text=None, note=cut_off(max_tokens), kind="cut") if cut else Reply(text=said.text)
 
     return answer

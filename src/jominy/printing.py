@@ -43,15 +43,19 @@ SHOWN = (
     "effective number of live prompts",
     "silhouette",
     "rectified silhouette",
+    "silhouette, two of each class",
     "silhouette above permuted labels",
     "AUROC",
     "truncated share",
     "repetitive share",
     "unscored share",
+    "share without a probability",
     "false pay share",
     "sampler-scorer gap",
 )
 """Measures of the terminal's table, G the planned group size; the page and diagnosis.json hold all."""
+ABOVE_ZERO = ("share without a probability",)
+"""Those of them that say nothing at 0."""
 
 
 def print_diagnosis(diagnosis: Diagnosis, page: Path | None, console: Console | None = None) -> None:
@@ -109,7 +113,7 @@ def _measure_table(diagnosis: Diagnosis) -> Table:
         table.add_column(f"on {escape(str(diagnosis.source.get('evaluation_task', 'evaluation')))}")
     shown = [name.format(G=diagnosis.source["group_size"]) for name in SHOWN]
     for measure in sorted((m for m in diagnosis.measures if m.name in shown), key=lambda measure: shown.index(measure.name)):
-        if measure.value is not None:
+        if measure.value is not None and (measure.value > 0 or measure.name not in ABOVE_ZERO):
             table.add_row(
                 measure.name,
                 f"{number(measure.value, measure.unit)} {'%' if measure.unit == 'share' else ''}",
@@ -147,10 +151,10 @@ def rates_by_task(by_task: ByTask) -> Table:
 
 
 def clarity_by_task(by_task: ByTask) -> Table:
-    """S and what was left out, a row a task."""
-    table = _narrow_table("By task: S, and shares in %", ("S", "balanced S", "coverage", "truncated", "unscored"))
+    """S, S of permuted labels and what was left out, a row a task."""
+    table = _narrow_table("By task: S, and shares in %", ("S", "permuted", "balanced S", "coverage", "truncated", "unscored"))
     for one in by_task.tasks:
-        measures = (one.silhouette, one.balanced, one.coverage, one.truncated, one.unscored)
+        measures = (one.silhouette, one.null_silhouette, one.balanced, one.coverage, one.truncated, one.unscored)
         table.add_row(escape(one.task), *map(_short, measures))
     return table
 

@@ -15,9 +15,11 @@ from jominy.rewards.taxonomy import TAXONOMY
 
 Record = Mapping[str, Any]
 
+COUNTED = "classified / not classifiable"
+
 
 def print_interpretations(found: Sequence[tuple[str, Record]], console: Console | None = None) -> None:
-    """Each interpretation as tables: severities, codes, methods, S < 0 against S >= 0, the judge; then the notes."""
+    """Each interpretation as tables: severities, codes, methods, S < 0 against the others, the judge; then the notes."""
     console = console or Console()
     for name, record in found:
         told_by = "by program" if record["by"] == "program" else f"by {record['source']['judge']}"
@@ -47,10 +49,10 @@ def _cell(measure: Record) -> str:
 
 
 def _severities(record: Record) -> Table:
-    table = _table("Wrong responses: share of each severity, %", "prompts", "high", "mid", "low", "told", "untold")
+    table = _table("Wrong responses: share of each severity, %", "prompts", "high", "mid", "low", COUNTED)
     for errors in record["errors"]:
-        counts = f"{errors['num_told']:,}", f"{errors['num_untold']:,}"
-        table.add_row(errors["part"], *(_cell(measure) for measure in errors["severities"]), *counts)
+        counts = f"{errors['num_told']:,} / {errors['num_untold']:,}"
+        table.add_row(errors["part"], *(_cell(measure) for measure in errors["severities"]), counts)
     return table
 
 
@@ -65,18 +67,17 @@ def _codes(record: Record) -> Table:
 
 
 def _methods(record: Record) -> Table:
-    common = record["common_number"]
-    columns = "prompts", "distinct-solution ratio, %", f"of {common} each, %" if common else "of equally many, %", "told", "untold"
+    columns = "prompts", "distinct-solution ratio, %", "expected for 2 right responses, %", COUNTED
     table = _table("Right responses: methods per response", *columns)
     for methods in record["methods"]:
-        counts = f"{methods['num_told']:,}", f"{methods['num_untold']:,}"
-        table.add_row(methods["part"], _cell(methods["ratio"]), _cell(methods["at_common_number"]), *counts)
+        counts = f"{methods['num_told']:,} / {methods['num_untold']:,}"
+        table.add_row(methods["part"], _cell(methods["ratio"]), _cell(methods["of_two"]), counts)
     return table
 
 
 def _contrasts(record: Record) -> Table:
     columns = "measure", "difference, points", "95 %", "under permuted labels", "p"
-    table = _table("S < 0 minus S >= 0", *columns)
+    table = _table("Prompts with S < 0 minus the others", *columns)
     for contrast in record["contrasts"]:
         found = contrast["difference"]
         if found["value"] is None:
@@ -104,7 +105,7 @@ def _agreement(agreement: Record) -> Table:
 def _confusion(agreement: Record) -> Table:
     cells = {(cell["program"], cell["judge"]): cell["count"] for cell in agreement["confusion"]}
     said = sorted({judge for _, judge in cells})
-    table = _table("Rows: what the program tells; columns: what the judge says", "", *said)
+    table = _table("Rows: what the program says; columns: what the judge says", "", *said)
     for program in sorted({program for program, _ in cells}):
         table.add_row(f"{program} {TAXONOMY[program].name}", *(f"{cells.get((program, judge), 0):,}" for judge in said))
     return table

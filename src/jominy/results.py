@@ -199,6 +199,8 @@ class TaskSummary:
     """Share of its rollouts that were cut at the token limit."""
     unscored: Measure
     """Share of its rollouts without a reward."""
+    null_silhouette: Measure | None = None
+    """Mean S under permuted labels, of those of its prompts that were permuted; None in a diagnosis from before there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ class SampleSpec:
     """Responses a prompt: the group size G."""
     samples: Annotated[str | None, arg(metavar="avg@K|TASK=K,...|paper")] = None
     """Responses a prompt where --rollouts will not do: avg@32 (everywhere), aime24=256,math500=32 (by task; --rollouts for the others), or
-    paper (the numbers of 2601.06911 for its six benchmarks; it draws with --temperature 0.6 --top-p 0.95)."""
+    paper (the numbers of 2601.06911 for its six benchmarks; also pass --temperature 0.6 --top-p 0.95, as it does)."""
     max_tokens: int = 64
     """Longest response in tokens."""
     temperature: float = 1.0

@@ -21,10 +21,10 @@ from jominy.measures.interpretation import (
     METHODS,
     OURS,
     agreeing_pairs,
-    common_number,
     distinct_ratios,
     mean_share,
     null_of_contrast,
+    ratios_of_two,
     share_of,
     sign_contrast,
 )
@@ -33,6 +33,9 @@ from jominy.rewards.taxonomy import SEVERITIES, TAXONOMY
 
 UNSCORED = "unscored"
 MOST_LISTED = 2000
+"""Responses that are written down one by one."""
+RATIO_OF_TWO = "distinct-solution ratio of two"
+"""Name of the measure and of its contrast."""
 SEVERITY_MEANING = {
     "high": "Fundamental errors: the approach is wrong.",
     "mid": "Errors of execution: the approach is right, a step is not.",
@@ -111,15 +114,13 @@ def interpretation_of(
         why_no_signs: why no prompt has an S; empty where some have.
         num_unscored: rollouts that are neither right nor wrong.
         source: what was interpreted.
-        listed: the responses one by one.
-        rng: of bootstrap and null.
+        listed: the first MOST_LISTED responses one by one.
+        rng: of the null.
     """
     codes, methods, parts = told.codes(), told.methods(), signs.parts()
     counts_PK = _counts(codes, told.prompt_N, len(signs.silhouette_P))
     methods_P = _by_prompt(methods, told.prompt_N, len(signs.silhouette_P))
-    common = common_number(methods_P)
-    ratios_P = distinct_ratios(methods_P)
-    common_P = np.full(len(methods_P), np.nan) if common is None else distinct_ratios(methods_P, common)
+    ratios_P, of_two_P = distinct_ratios(methods_P), ratios_of_two(methods_P)
     why = why_no_signs or "there are no such errors on prompts with an S"
     return Interpretation(
         source=source,
@@ -143,12 +144,11 @@ def interpretation_of(
             meaning="The same of all errors: without a tie to the sign of S both are alike.",
             paper=OURS,
         ),
-        methods=tuple(_methods(part, among_P, methods, told.prompt_N, ratios_P, common_P, common) for part, among_P in parts.items()),
-        common_number=common,
-        contrasts=_contrasts(counts_PK, common_P, signs, rng),
+        methods=tuple(_methods(part, among_P, methods, told.prompt_N, ratios_P, of_two_P) for part, among_P in parts.items()),
+        contrasts=_contrasts(counts_PK, of_two_P, signs, rng),
         agreement=None if told.program is None or told.judge is None else _agreement(told, told.program, told.judge, len(methods_P)),
-        notes=_notes(told, why_no_signs, common),
-        responses=tuple(listed[:MOST_LISTED]),
+        notes=_notes(told, why_no_signs, any_ratio=bool(np.isfinite(ratios_P).any())),
+        responses=tuple(listed),
     )
 
 
@@ -205,8 +205,7 @@ def _methods(
     methods: Mapping[int, str | None],
     prompt_N: Ints,
     ratios_P: Floats,
-    common_P: Floats,
-    common: int | None,
+    of_two_P: Floats,
 ) -> Methods:
     here = [method for row, method in methods.items() if among_P[prompt_N[row]]]
     num_told = sum(method is not None for method in here)
@@ -223,30 +222,32 @@ def _methods(
             why_none=why,
             paper=METHODS,
         ),
-        at_common_number=mean_share(
-            common_P,
+        of_two=mean_share(
+            of_two_P,
             among_P,
-            name="distinct-solution ratio" if common is None else f"distinct-solution ratio of {common}",
-            meaning="The same expected for equally many right responses, for fewer ones have a higher ratio by themselves.",
-            why_none=why if common is None else f"no prompt here has {common} right responses whose method could be told",
+            name=RATIO_OF_TWO,
+            meaning="The same expected for two right responses of each prompt: (1 + chance that two differ in method) / 2.",
+            why_none=why,
             paper=OURS,
         ),
     )
 
 
-def _contrasts(counts_PK: Ints, common_P: Floats, signs: Signs, rng: np.random.Generator) -> tuple[Contrast, ...]:
+def _contrasts(counts_PK: Ints, of_two_P: Floats, signs: Signs, rng: np.random.Generator) -> tuple[Contrast, ...]:
     """S < 0 minus S >= 0."""
     told_P = counts_PK.sum(axis=1)
     rows: list[tuple[str, Floats, Ints]] = [
         (f"{severity} severity", np.where(told_P > 0, counts_PK[:, place] / np.maximum(told_P, 1), np.nan), told_P)
         for place, severity in enumerate(SEVERITIES)
     ]
-    rows.append(("distinct-solution ratio at a common number", common_P, np.ones_like(told_P)))
+    rows.append((RATIO_OF_TWO, of_two_P, np.ones_like(told_P)))
     negative_P, defined_P = signs.silhouette_P < 0, np.isfinite(signs.silhouette_P)
     contrasts = []
     for name, values_P, weights_P in rows:
-        difference = sign_contrast(values_P, weights_P, negative_P, defined_P, rng, name=name, meaning="S < 0 minus S >= 0.")
-        null = None if difference.value is None else null_of_contrast(difference.value, values_P, weights_P, signs.null_negative_P, rng)
+        difference = sign_contrast(values_P, weights_P, negative_P, defined_P, name=name, meaning="S < 0 minus S >= 0.")
+        null = None
+        if difference.value is not None:
+            null = null_of_contrast(difference.value, values_P, weights_P, negative_P, signs.null_negative_P, rng)
         contrasts.append(
             Contrast(
                 difference=difference,
@@ -279,38 +280,52 @@ def _agreement(told: Sorted, program: Mapping[int, Working], judge: Mapping[int,
     return Agreement(
         confusion=tuple(Confused(program=ours, judge=theirs, count=count) for (ours, theirs), count in sorted(confusion.items())),
         measures=(
-            share([(row, theirs is not None) for row, _, theirs in compared], "replies in form", "Share of the replies that name a code."),
+            share(
+                [(row, theirs is not None) for row, _, theirs in compared],
+                "replies that name a code",
+                "Share of the replies in the form asked for.",
+            ),
             share([(row, ours == theirs) for row, ours, theirs in scored], "same code", "Judge and program, where the judge names a code."),
             share(
                 guess, "same code by always saying the commonest", "What a judge reaches who reads nothing and knows the commonest code."
             ),
             share(severity, "same severity", "Judge and program name errors of one severity."),
-            _pairs_alike(told, program, judge, num_prompts),
+            *_pairs_alike(told, program, judge, num_prompts),
         ),
     )
 
 
-def _pairs_alike(told: Sorted, program: Mapping[int, Working], judge: Mapping[int, Opinion], num_prompts: int) -> Measure:
-    """Pairs of right responses of a prompt that both tell apart or both do not (Rand index); same words need no judge and do not count."""
+def _pairs_alike(told: Sorted, program: Mapping[int, Working], judge: Mapping[int, Opinion], num_prompts: int) -> tuple[Measure, ...]:
+    """Pairs of right responses of a prompt that both tell apart or both do not (Rand index), and what two judges reach who read nothing.
+
+    Same words need no judge and do not count.
+    """
     labels: list[list[tuple[str, str, str]]] = [[] for _ in range(num_prompts)]
     for row in told.right:
         method, opinion = program[row].method, judge.get(row)
         if method is not None and opinion is not None and opinion.value is not None:
             labels[told.prompt_N[row]].append((method, opinion.value, told.texts[row]))
     columns = [list(zip(*found, strict=True)) or [(), (), ()] for found in labels]
-    pairs_P2 = np.array([agreeing_pairs(ours, theirs, texts) for ours, theirs, texts in columns]).reshape(-1, 2)
-    return share_of(
-        pairs_P2[:, 0],
-        pairs_P2[:, 1],
-        np.ones(num_prompts, dtype=bool),
-        name="pairs of right responses told alike",
-        meaning="Pairs of right responses in other words that both call one method, or both call two.",
-        why_none="no prompt has two right responses in other words whose methods both tell",
-        paper=OURS,
-    )
+    alike = "pairs of right responses told alike"
+    said: dict[str, tuple[str, Sequence[Sequence[str]]]] = {
+        alike: (
+            "Pairs of right responses in other words that both call one method, or both call two.",
+            [theirs for _, theirs, _ in columns],
+        ),
+        f"{alike} by always saying new": ("What a judge reaches who calls every response a new method.", [texts for *_, texts in columns]),
+        f"{alike} by always saying same": ("What a judge reaches who calls all one method.", [[""] * len(texts) for *_, texts in columns]),
+    }
+    measures = []
+    for name, (meaning, labels_P) in said.items():
+        pairs = [agreeing_pairs(ours, theirs, texts) for (ours, _, texts), theirs in zip(columns, labels_P, strict=True)]
+        hits_P, base_P = np.array(pairs).reshape(-1, 2).T
+        why = "no prompt has two right responses in other words whose methods both tell"
+        everywhere_P = np.ones(num_prompts, dtype=bool)
+        measures.append(share_of(hits_P, base_P, everywhere_P, name=name, meaning=meaning, why_none=why, paper=OURS))
+    return tuple(measures)
 
 
-def _notes(told: Sorted, why_no_signs: str, common: int | None) -> tuple[str, ...]:
+def _notes(told: Sorted, why_no_signs: str, *, any_ratio: bool) -> tuple[str, ...]:
     notes = []
     if why_no_signs:
         notes.append(f"no prompt has a silhouette, so nothing is split by its sign: {why_no_signs}")
@@ -319,7 +334,7 @@ def _notes(told: Sorted, why_no_signs: str, common: int | None) -> tuple[str, ..
         notes.append(ORDER_NOTE)
     elif told.judge is not None:
         notes.append(f"of the judge's methods: {ORDER_NOTE}")
-    if common is None:
+    if not any_ratio:
         notes.append("no prompt has two right responses whose method could be told, so there is no distinct-solution ratio")
     if why_no_signs == "":
         notes.append(

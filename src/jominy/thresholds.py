@@ -34,6 +34,7 @@ DEFAULTS: tuple[Threshold, ...] = (
     Threshold(name="format_gap", value=0.05, meaning="speak up when surely more than this share of the responses is lost by form"),
     Threshold(name="contamination_exact", value=0.05, meaning="possible above this share of exact matches from 60 % of a prompt"),
     Threshold(name="contamination_errors", value=3.0, meaning="or when answers beat fresh prompts by more standard errors than this"),
+    Threshold(name="no_probability", value=0.05, meaning="speak up when clarity leaves out more than this share of the scored rollouts"),
     Threshold(name="coverage", value=0.3, meaning="clarity can weigh prompts when at least this share of them has right and wrong answers"),
 )
 

@@ -5,7 +5,8 @@
 
 The resampling unit is the problem, and the tasks are fixed: the interval of the average is that of other problems, not of other benchmarks.
 All is computed from counts of each prompt, and S is taken from where it has been measured, so T tasks cost no more than one.
-Left out on purpose: the mean over all problems, which is pass@1 of the whole, and the permutation null of S, which is in `clarity`.
+S of different K is not comparable as it stands: S of permuted labels says what each task would have at its class sizes by noise alone.
+Left out on purpose: the mean over all problems, which is pass@1 of the whole, and drawing permutations, which `clarity` does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from jominy.groups import Groups
 from jominy.measures.passk import CountTable, pass_measure, powers_of_two, usual_num_scored
-from jominy.measures.silhouette import PromptClarity
+from jominy.measures.silhouette import PermutedClarity, PromptClarity
 from jominy.records import Bools, Floats, Ints, Measure, Paper
 from jominy.results import ByTask, TaskSummary
 from jominy.stats import Interval, average_interval, mean_interval, share_interval
@@ -41,9 +42,10 @@ class _Counts:
     cut_P: Ints | None
     silhouette_P: Floats | None
     balanced_P: Floats | None
+    null_P: Floats | None
 
     @staticmethod
-    def of(groups: Groups, clarity: PromptClarity | None) -> _Counts:
+    def of(groups: Groups, clarity: PromptClarity | None, permuted: PermutedClarity | None = None) -> _Counts:
         """Of all prompts."""
         return _Counts(
             drawn_P=np.diff(groups.offsets_P1),
@@ -52,6 +54,7 @@ class _Counts:
             cut_P=None if groups.truncated_N is None else groups.count_P(groups.truncated_N),
             silhouette_P=None if clarity is None else _spread(clarity.prompts_V, clarity.silhouette_V, groups.num_prompts),
             balanced_P=None if clarity is None else _spread(clarity.prompts_V, clarity.balanced_V, groups.num_prompts),
+            null_P=None if permuted is None else _spread(permuted.prompts_W, permuted.null_mean_W, groups.num_prompts),
         )
 
     def at(self, which_P: Bools) -> _Counts:
@@ -63,15 +66,17 @@ class _Counts:
             cut_P=None if self.cut_P is None else self.cut_P[which_P],
             silhouette_P=None if self.silhouette_P is None else self.silhouette_P[which_P],
             balanced_P=None if self.balanced_P is None else self.balanced_P[which_P],
+            null_P=None if self.null_P is None else self.null_P[which_P],
         )
 
 
-def measure_by_task(groups: Groups, clarity: PromptClarity | None) -> ByTask | None:
+def measure_by_task(groups: Groups, clarity: PromptClarity | None, permuted: PermutedClarity | None = None) -> ByTask | None:
     """Pass rates, S and what was left out, for each task.
 
     Args:
         groups: P prompts; None comes back unless they are of 2 to `MOST_TASKS` tasks.
         clarity: S of each prompt, at temperature 1; None where no probabilities are known.
+        permuted: the same under permuted labels.
 
     >>> groups = Groups.of(rewards=[[1, 1], [0, 1], [0, 0]], tasks=["easy", "hard", "hard"])
     >>> found = measure_by_task(groups, None)
@@ -80,7 +85,7 @@ def measure_by_task(groups: Groups, clarity: PromptClarity | None) -> ByTask | N
     """
     if groups.task_P is None or not 2 <= len(groups.tasks) <= MOST_TASKS:
         return None
-    counts = _Counts.of(groups, clarity)
+    counts = _Counts.of(groups, clarity, permuted)
     order = sorted(range(len(groups.tasks)), key=lambda t: groups.tasks[t])
     tasks = tuple(_summary(groups.tasks[t], counts.at(groups.task_P == t)) for t in order)
     return ByTask(tasks=tasks, average=_averages(tasks))
@@ -110,6 +115,7 @@ def _summary(task: str, counts: _Counts) -> TaskSummary:
         passk=tuple(pass_measure(table, k, num_unscored) for k in shown_ks(max(1, usual_num_scored(table)))),
         coverage=_coverage(counts.silhouette_P, num_unscored),
         silhouette=_mean("silhouette", counts.silhouette_P, num_problems, num_unscored),
+        null_silhouette=_mean("silhouette of permuted labels", counts.null_P, num_problems, num_unscored),
         balanced=_mean("balanced silhouette", counts.balanced_P, num_problems, num_unscored),
         truncated=_share("truncated share", counts.cut_P, counts.drawn_P, "the rollouts do not say whether they were cut"),
         unscored=_share("unscored share", counts.drawn_P - counts.scored_P, counts.drawn_P, ""),

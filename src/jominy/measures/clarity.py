@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jominy.groups import Groups
+from jominy.measures.shares import share_among
 from jominy.measures.silhouette import NO_PROBABILITY, Doubles, PermutedClarity, PromptClarity, permuted_clarity, prompt_clarity
 from jominy.records import Bools, Floats, Measure, Paper
 from jominy.stats import Interval, bootstrap_interval, mean_interval, median_interval, share_interval
@@ -70,6 +71,8 @@ class Clarity:
     """Pearson correlation of S and pass rate over prompts."""
     balanced_correlation: Measure
     """The same for the class-balanced S: the part of the correlation that is not class balance."""
+    two_of_each: Measure
+    """Mean S of the prompts with two right and two wrong answers at least: without the classes of one, whose s_i is 0 by convention."""
     untruncated: Measure
     """Mean S without truncated rollouts."""
     null_silhouette: Measure
@@ -80,6 +83,8 @@ class Clarity:
     """Mean of S minus its own null mean."""
     pooled_z: Measure
     """sum(S - null mean) / sqrt(sum null variance): about standard normal when labels and probabilities are unrelated."""
+    without_probability: Measure
+    """Share of the scored rollouts that are left out because their probability is unknown."""
     per_prompt: PromptClarity
     """The same numbers prompt by prompt."""
     permuted: PermutedClarity
@@ -137,12 +142,14 @@ def measure_clarity(
         dprime=_dprime(prompts, maker),
         pass_rate_correlation=_correlation("correlation of S with pass rate", silhouette_V, pass_rate_V, rng, maker),
         balanced_correlation=_correlation("correlation of balanced S with pass rate", prompts.balanced_V, pass_rate_V, rng, maker),
+        two_of_each=_two_of_each(groups, keep_N, prompts, maker),
         untruncated=_untruncated(groups, keep_N, maker),
         null_silhouette=maker.mean("silhouette of permuted labels", permuted.null_mean_W),
         null_negative=maker.mean("share with S < 0 under permuted labels", permuted.null_negative_W, unit="share", bounds=(0.0, 1.0)),
         # S and its null mean both lie in [-1, 1], so their difference can leave it: S = 1 above a null of -0.12.
         excess=maker.mean("silhouette above permuted labels", permuted.silhouette_W - permuted.null_mean_W, bounds=(-2.0, 2.0)),
         pooled_z=_pooled_z(permuted, maker),
+        without_probability=_without_probability(groups, known_N),
         per_prompt=prompts,
         permuted=permuted,
         num_without_probability=int(np.count_nonzero(groups.scored_N & ~known_N)),
@@ -166,7 +173,11 @@ _MEANING = {
     "d'": "Separation of the middle prompt in standard deviations, where both classes have spread.",
     "correlation of S with pass rate": "Pearson correlation over prompts; part of it is class balance, not skill.",
     "correlation of balanced S with pass rate": "The same without the class balance.",
+    "silhouette, two of each class": "The silhouette of the prompts with two right and two wrong answers at least: of a single answer the "
+    "spread is unknown, and the paper counts it as 0.",
     "silhouette without truncated rollouts": "The silhouette of finished answers only: a repetition loop can be probable.",
+    "share without a probability": "Scored rollouts that clarity leaves out because their probability at temperature 1 is unknown; if the "
+    "answer decides which these are, S is that of the others only.",
     "silhouette of permuted labels": "What noise alone gives at these class sizes.",
     "share with S < 0 under permuted labels": "How often noise alone is below zero: what to hold the observed share against.",
     "silhouette above permuted labels": "The part of the silhouette that is not noise.",
@@ -265,6 +276,18 @@ def _spread(which: str, spread_V: Doubles, maker: _Maker) -> Measure:
     if len(defined_D) == 0 and len(spread_V) > 0:
         return replace(measure, why_none=f"no prompt with right and wrong answers has two {which} ones")
     return measure
+
+
+def _two_of_each(groups: Groups, keep_N: Bools, prompts: PromptClarity, maker: _Maker) -> Measure:
+    fewest_P = np.minimum(groups.count_P(keep_N & groups.correct_N), groups.count_P(keep_N & ~groups.correct_N))
+    measure = maker.mean("silhouette, two of each class", prompts.silhouette_V[fewest_P[prompts.prompts_V] >= 2])
+    return measure if measure.value is not None else replace(measure, why_none="no prompt has two right and two wrong answers")
+
+
+def _without_probability(groups: Groups, known_N: Bools) -> Measure:
+    name = "share without a probability"
+    why = "no rollout is scored"
+    return share_among(groups, ~known_N, groups.scored_N, name=name, meaning=_MEANING[name], why_none=why, paper=CONTROL)
 
 
 def _untruncated(groups: Groups, keep_N: Bools, maker: _Maker) -> Measure:

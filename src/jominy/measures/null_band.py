@@ -3,9 +3,13 @@
     by rank         the r-th smallest of W permuted silhouettes, one of each prompt: its mean and its 2.5 % and 97.5 % quantiles
     by pass rate    a single permuted silhouette of the prompts with about this pass rate: the same three
     side            a prompt is above noise when its S exceeds 97.5 % of its own permuted S, below when less than 2.5 % lie under it
+    expected        prompts that noise alone puts on either side: sum over prompts of the share of its permuted S on that side
+
+Where labels can be dealt in few ways the last is less than 2.5 %: one right of 16 has 16 labellings, the highest S comes with a chance of
+1/16, so it is the end of the band and nothing lies above. Such a prompt says nothing alone; the pooled permutation z counts it as well.
 
 S depends on how many answers are right even when probability says nothing, so the band is what to hold S against, and not zero.
-Left out on purpose: a correction for looking at many prompts at once; about a twentieth of pure noise lies outside.
+Left out on purpose: a correction for looking at many prompts at once; at most about a twentieth of pure noise lies outside.
 """
 
 from __future__ import annotations
@@ -77,7 +81,39 @@ def sides_of(values_W: Doubles, null_WR: Doubles) -> Ints:
     >>> sides_of(np.array([0.9, 0.0]), np.array([[-0.1, 0.1], [-0.1, 0.1]]))
     array([1, 0])
     """
-    # Without spread both ends are the value itself, give or take a rounding error.
-    low_W, high_W = np.quantile(null_WR, [LOW, HIGH], axis=1)
-    sides_W: Ints = (values_W > high_W + 1e-12).astype(np.int64) - (values_W < low_W - 1e-12)
+    low_W, high_W = _ends(null_WR)
+    sides_W: Ints = (values_W > high_W).astype(np.int64) - (values_W < low_W)
     return sides_W
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedOutside:
+    """How many prompts noise alone puts outside their bands.
+
+    Example: ExpectedOutside(above=0.4, below=1.1, num_can_leave=44)
+    """
+
+    above: float
+    """Expected number above."""
+    below: float
+    """Expected number below."""
+    num_can_leave: int
+    """Prompts of which some labelling lies outside."""
+
+
+def expected_outside(null_WR: Doubles) -> ExpectedOutside:
+    """From the permuted values themselves, each prompt against its own.
+
+    >>> expected_outside(np.array([[0.1] * 100, [-0.5] + [0.1] * 98 + [0.9]]))        # the second: 1 of 100 on either side
+    ExpectedOutside(above=0.01, below=0.01, num_can_leave=1)
+    """
+    low_W, high_W = _ends(null_WR)
+    above_W, below_W = (null_WR > high_W[:, None]).mean(axis=1), (null_WR < low_W[:, None]).mean(axis=1)
+    can_leave = int(np.count_nonzero(above_W + below_W))
+    return ExpectedOutside(above=float(above_W.sum()), below=float(below_W.sum()), num_can_leave=can_leave)
+
+
+def _ends(null_WR: Doubles) -> tuple[Doubles, Doubles]:
+    """[W], [W] of the bands. Without spread both are the value itself, give or take a rounding error."""
+    low_W, high_W = np.quantile(null_WR, [LOW, HIGH], axis=1)
+    return low_W - 1e-12, high_W + 1e-12

@@ -11,6 +11,7 @@ Left out on purpose: more dimensions, where none of this works, and everything a
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -292,12 +293,8 @@ def permuted_clarity(
         chosen_W = np.sort(rng.choice(len(chosen_W), size=max_prompts, replace=False))
     prompts_W = observed.prompts_V[chosen_W]
     null_2WR = np.empty((2, len(prompts_W), num_permutations))
-    wanted = only_prompts(groups, keep_N, prompts_W)
-    probability_K = checked_probability(wanted)
-    for block in wanted.blocks(max_elements=max(1, (CACHE_ELEMENTS << 2) // num_permutations)):
-        values_Bn, right_Bn = sort_together(block.cut(probability_K).astype(np.float64), block.cut(wanted.correct_N))
-        rows_B = np.searchsorted(prompts_W, block.prompts_B)
-        null_2WR[:, rows_B] = _null_silhouettes(values_Bn - values_Bn[:, :1], right_Bn, num_permutations, rng)
+    for rows_B, null_2BR in _permuted_blocks(groups, keep_N, prompts_W, rng, num_permutations):
+        null_2WR[:, rows_B] = null_2BR
     null_WR, null_balanced_WR = null_2WR
     mean_W, deviation_W = null_WR.mean(axis=1), null_WR.std(axis=1, ddof=1)
     deviation_W[deviation_W < 1e-12] = 0.0
@@ -313,6 +310,34 @@ def permuted_clarity(
         null_WR=null_WR,
         null_balanced_WR=null_balanced_WR,
     )
+
+
+def permuted_negative(groups: Groups, keep_N: Bools, prompts_W: Ints, rng: np.random.Generator, *, num_permutations: int = 200) -> Doubles:
+    """[W] share of the permutations with S < 0 of each prompt, as `permuted_clarity` gives it, without keeping any permuted S.
+
+    Args:
+        groups: the groups.
+        keep_N: [N] rollouts that enter.
+        prompts_W: [W] numbers of prompts with both classes, ascending.
+        rng: source of the permutations.
+        num_permutations: for each prompt, at least 1.
+    """
+    negative_W = np.empty(len(prompts_W))
+    for rows_B, null_2BR in _permuted_blocks(groups, keep_N, prompts_W, rng, num_permutations):
+        negative_W[rows_B] = (null_2BR[0] < 0).mean(axis=1)
+    return negative_W
+
+
+def _permuted_blocks(
+    groups: Groups, keep_N: Bools, prompts_W: Ints, rng: np.random.Generator, num_permutations: int
+) -> Iterator[tuple[Ints, Doubles]]:
+    """([B] places in `prompts_W`, [2, B, R] S and balanced S under permuted labels), in blocks of bounded memory."""
+    wanted = only_prompts(groups, keep_N, prompts_W)
+    probability_K = checked_probability(wanted)
+    for block in wanted.blocks(max_elements=max(1, (CACHE_ELEMENTS << 2) // num_permutations)):
+        values_Bn, right_Bn = sort_together(block.cut(probability_K).astype(np.float64), block.cut(wanted.correct_N))
+        rows_B = np.searchsorted(prompts_W, block.prompts_B)
+        yield rows_B, _null_silhouettes(values_Bn - values_Bn[:, :1], right_Bn, num_permutations, rng)
 
 
 def only_prompts(groups: Groups, keep_N: Bools, prompts_W: Ints) -> Groups:

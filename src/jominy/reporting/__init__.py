@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from jominy.explaining import explain_path
-from jominy.interpretation import stored_interpretations
+from jominy.interpretation import Interpretation, stored_interpretations
+from jominy.reporting.checking import check
 from jominy.reporting.page import page_of, training_page_of
 from jominy.reporting.reading import MAX_ROLLOUTS, read_rows, read_rows_of
 from jominy.reporting.study import CONCLUSION_FILE, study_page_of
@@ -71,9 +72,9 @@ def _study_page(store: RunFolder) -> str:
 
 def _diagnosis_page(store: RunFolder, run: Mapping[str, Any] | None) -> str:
     diagnosis = read_json(store.diagnosis_file, f"run `jominy diagnose {store.path}` first")
-    rows = read_rows(store, MAX_ROLLOUTS)
+    rows, interpretations = read_rows(store, MAX_ROLLOUTS), _interpretations(store)
     try:
-        return page_of(diagnosis, rows, run, stored_interpretations(store.path))
+        return page_of(diagnosis, rows, run, interpretations)
     except ValueError as error:
         raise ValueError(f"{store.diagnosis_file}: {error}. Run `jominy diagnose {store.path}` again to make it anew") from error
 
@@ -85,10 +86,22 @@ def _training_page(store: RunFolder, run: Mapping[str, Any]) -> str:
     ends = [log.evaluations[0], log.evaluations[-1]] if len(log.evaluations) > 1 else list(log.evaluations)
     folders = [RunFolder(store.path / str(line["folder"])) for line in ends if line.get("folder")]
     rows, num_stored = read_rows_of(folders, MAX_ROLLOUTS) if folders else ([], 0)
+    interpretations = _interpretations(store)
     try:
-        return training_page_of(log, explanation, why, diagnosis, rows, num_stored, stored_interpretations(store.path))
+        return training_page_of(log, explanation, why, diagnosis, rows, num_stored, interpretations)
     except ValueError as error:
         raise ValueError(f"{store.path}: {error}. Run `jominy explain {store.path}` again to make it anew") from error
+
+
+def _interpretations(store: RunFolder) -> list[tuple[str, dict[str, Any]]]:
+    """Checked here, so that the remedy names the verb that makes them."""
+    try:
+        found = stored_interpretations(store.path)
+        for _, record in found:
+            check(record, Interpretation, "interpretation")
+    except ValueError as error:
+        raise ValueError(f"{store.path}: {error}. Run `jominy interpret {store.path}` again to make it anew") from error
+    return found
 
 
 def _explanation_of(store: RunFolder, log: TrainingLog) -> tuple[Mapping[str, Any] | None, str]:

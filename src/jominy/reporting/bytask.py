@@ -11,7 +11,14 @@ from typing import Any
 
 Record = Mapping[str, Any]
 
-REST = {"silhouette": "S", "balanced": "Balanced S", "coverage": "Coverage", "truncated": "Truncated", "unscored": "Unscored"}
+REST = {
+    "silhouette": "S",
+    "null_silhouette": "S of permuted labels",
+    "balanced": "Balanced S",
+    "coverage": "Coverage",
+    "truncated": "Truncated",
+    "unscored": "Unscored",
+}
 """Fields of a task that make the second table, and their headings."""
 
 
@@ -28,7 +35,7 @@ def by_task_tables(by_task: Record) -> list[dict[str, Any]]:
         there = {measure["name"]: measure for measure in task["passk"]}
         row = {"name": task["task"], "size": f"{task['num_problems']:,} × {task['num_samples']}"}
         rates.append({**row, "cells": [task["pass_rate"], *(there.get(name) for name in ks)]})
-        rest.append({**row, "cells": [task[field] for field in REST]})
+        rest.append({**row, "cells": [task.get(field) for field in REST]})
     first, *others = by_task["average"]
     means = {measure["name"]: measure for measure in others}
     cells = [first, *(means.get(f"mean of {name} over tasks") for name in ks)]

@@ -36,6 +36,7 @@ BY_SIZE_MEANING = (
     "The same prompts with K of their rollouts, averaged over draws, with 95 % over prompts: compare models at one K, and trust no S that "
     "still moves with K."
 )
+LONGEST_ID = 60
 CLOUD_TITLES = {
     "silhouette by prompt": "Silhouette by prompt",
     "balanced silhouette by prompt": "Balanced silhouette by prompt",
@@ -44,18 +45,19 @@ CLOUD_TITLES = {
 }
 
 
-def clarity_plots(clouds: Sequence[Record], curves: Mapping[str, Record]) -> list[dict[str, Any]]:
+def clarity_plots(clouds: Sequence[Record], curves: Mapping[str, Record], prompt_ids: Sequence[str] = ()) -> list[dict[str, Any]]:
     """What the page shows of them, as its template takes it; `id` is left to the page.
 
     Args:
         clouds: `results.Cloud`s as dictionaries.
         curves: `results.Curve`s as dictionaries by name; those in `BY_SIZE` are drawn.
+        prompt_ids: of the prompts that the table lists, in its order.
     """
     found = [
         {
             "title": CLOUD_TITLES.get(cloud["name"], cloud["name"]),
             "meaning": cloud.get("meaning", ""),
-            "figure": draw_cloud(cloud),
+            "figure": draw_cloud(cloud, prompt_ids),
             **_numbers_of_cloud(cloud),
             "missing": [],
         }
@@ -68,14 +70,15 @@ def clarity_plots(clouds: Sequence[Record], curves: Mapping[str, Record]) -> lis
     return found
 
 
-def draw_cloud(cloud: Record) -> Figure:
+def draw_cloud(cloud: Record, prompt_ids: Sequence[str] = ()) -> Figure:
     """A mark for each prompt before the band of noise.
 
     Args:
         cloud: a `results.Cloud` as a dictionary.
+        prompt_ids: what its `prompts` are called; one beyond them is called by its number.
     """
     x_name, y_name = escape(cloud["x_name"]), escape(cloud["y_name"])
-    traces = [*_noise(cloud), *(trace for side in SIDES if (trace := _marks(cloud, side)) is not None)]
+    traces = [*_noise(cloud), *(trace for side in SIDES if (trace := _marks(cloud, side, prompt_ids)) is not None)]
     axis_x = {"title": {"text": x_name}, **({"range": [0, 1]} if cloud["x_name"] == "pass rate" else {})}
     figure = make_figure(traces, axis_x, {"title": {"text": y_name}, "zeroline": True})
     figure["layout"]["showlegend"] = True
@@ -108,7 +111,7 @@ def _noise(cloud: Record) -> list[go.Scatter]:
     return [band, mean]
 
 
-def _marks(cloud: Record, side: str) -> go.Scatter | None:
+def _marks(cloud: Record, side: str, prompt_ids: Sequence[str]) -> go.Scatter | None:
     """The prompts on one side of noise; None without any."""
     name, colour, symbol = SIDES[side]
     chosen = [i for i, here in enumerate(cloud["side"]) if here == side]
@@ -118,12 +121,20 @@ def _marks(cloud: Record, side: str) -> go.Scatter | None:
     return go.Scatter(
         x=[cloud["x"][i] for i in chosen],
         y=[cloud["y"][i] for i in chosen],
-        customdata=[cloud["prompts"][i] + 1 for i in chosen],
+        customdata=[_called(cloud["prompts"][i], prompt_ids) for i in chosen],
         name=name,
         mode="markers",
         marker={"color": colour, "symbol": symbol, "size": 6, "opacity": 0.75},
-        hovertemplate=f"prompt %{{customdata}} of the table<br>{x_name} %{{x}}: {y_name} <b>%{{y:.3f}}</b>, {name} noise<extra></extra>",
+        hovertemplate=f"prompt %{{customdata}}<br>{x_name} %{{x}}: {y_name} <b>%{{y:.3f}}</b>, {name} noise<extra></extra>",
     )
+
+
+def _called(prompt: int, prompt_ids: Sequence[str]) -> str:
+    """The id that the table shows, which a log may have made of a whole question."""
+    if prompt >= len(prompt_ids):
+        return f"number {prompt + 1}"
+    name = prompt_ids[prompt]
+    return escape(name if len(name) <= LONGEST_ID else f"{name[: LONGEST_ID - 1]}…")
 
 
 def _numbers_of_cloud(cloud: Record) -> dict[str, Any]:

@@ -228,7 +228,7 @@ def _plots_of(diagnosis: Record) -> list[dict[str, Any]]:
                 "missing": [] if record else _why_missing(name, diagnosis["skipped"]),
             }
         )
-    plots += clarity_plots(diagnosis.get("clouds", ()), curves)
+    plots += clarity_plots(diagnosis.get("clouds", ()), curves, [summary["prompt_id"] for summary in diagnosis["prompts"]])
     ordered = sorted(plots, key=lambda plot: plot["figure"] is None)
     return [{"id": f"plot-{position}", **plot} for position, plot in enumerate(ordered)]
 

@@ -1,8 +1,13 @@
 """One question to an OpenAI-compatible endpoint: `POST {url}/chat/completions`, the most likely words, tried again when it is busy.
 
-    429, 408, 5xx, no connection, a time-out    tried again, 1, 2, 4 ... seconds later or when `Retry-After` says
-    401, 403, 404                               ValueError: the key, the address or the model is wrong, and so would every question be
-    any other refusal, a reply without text     no text, and why; the next question may fare better
+    408, 5xx, no connection, a time-out         tried again, 1, 2, 4 ... seconds later; after that "failed": no text, and why
+    429                                         the same for about two minutes, or when `Retry-After` says
+    403                                         "failed" at once: some hosts refuse a single question so
+    401, 404                                    ValueError: the key, the address or the model is wrong, and so would every question be
+    a reply cut at max_tokens                   "cut": no text; asked again it would be cut again
+    any other refusal, a reply without text     "refused": no text, and why; the next question may fare better
+
+The key is in no message and in no repr, not even where an endpoint repeats it.
 
 Left out on purpose: streaming, tools, and anything that a chat completion has besides its text.
 LIMIT: endpoints that know `max_completion_tokens` only refuse; what they say is in the note.
@@ -11,19 +16,28 @@ LIMIT: endpoints that know `max_completion_tokens` only refuse; what they say is
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
-import time
+import random
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from jominy.rewards.questions import Messages
 
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-WRONG = {401: "the key is missing or wrong", 403: "the key may not do this", 404: "there is no such address or model"}
+TOO_MANY = 429
+FORBIDDEN = 403
+WRONG = {401: "the key is missing or wrong", 404: "there is no such address or model"}
 LONGEST_WAIT_S = 60.0
+JITTER = 0.25
+"""A wait is up to this much longer, so that workers who were refused together do not come back together."""
+STOPPED = "stopped before there was an answer"
+Kind = Literal["said", "cut", "refused", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +45,16 @@ class Reply:
     """What a judge said.
 
     Example: Reply(text="Code: E3.1")
-    Example: Reply(text=None, note="HTTP 400: maximum context length is 4096 tokens")
+    Example: Reply(text=None, note="HTTP 400: maximum context length is 4096 tokens", kind="refused")
     """
 
     text: str | None
     """Its words; None when there are none, and then `note` says why."""
     note: str = ""
     """Why there is no text."""
+    kind: Kind = "said"
+    """said: there is a text. cut: it reached max_tokens, and would again. refused: the endpoint answered, but not with words. failed:
+    nobody answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,42 +68,59 @@ class Endpoint:
     """Address up to and without `/chat/completions`."""
     model: str
     """As the endpoint calls it."""
-    key: str
+    key: str = field(repr=False)
     """Sent as a bearer token; empty sends none."""
     key_name: str
     """Environment variable that the key is from, for messages."""
-    max_tokens: int = 1024
+    max_tokens: int = 4096
     """Longest reply."""
     timeout_s: float = 120.0
     """Of one attempt."""
     attempts: int = 5
-    """Before it counts as unreachable."""
+    """Before a question counts as failed."""
+    attempts_when_too_many: int = 8
+    """The same while the answer is 429: the waits before them are 1, 2 ... 32, 60 seconds."""
     first_wait_s: float = 1.0
     """Before the second attempt; doubled from there on."""
 
-    def ask(self, messages: Messages) -> Reply:
+    def __post_init__(self) -> None:
+        """Refuses what cannot stand in a header, without showing it: `http.client` would."""
+        if not self.key.isascii() or not self.key.isprintable():
+            raise ValueError(f"${self.key_name} holds characters that no key has (not ASCII, or not printable); set it anew, on one line")
+
+    def ask(self, messages: Messages, stop: threading.Event | None = None) -> Reply:
         """The reply to one conversation.
 
+        Args:
+            messages: the conversation.
+            stop: when it is set, no further attempt is made and no wait goes on.
+
         Raises:
-            ValueError: nobody answers after all attempts, or key, address or model are wrong; says what to do.
+            ValueError: key, address or model are wrong; says what to do.
         """
-        why = ""
-        for attempt in range(self.attempts):
-            wait_s = self.first_wait_s * 2**attempt
+        stop = stop or threading.Event()
+        attempt, why = 0, STOPPED
+        while not stop.is_set():
+            attempt += 1
+            most, wait_s = self.attempts, self.first_wait_s * 2 ** (attempt - 1)
             try:
-                return _text_of(self._post(messages))
+                return self._text_of(self._post(messages))
             except urllib.error.HTTPError as error:
-                why = f"HTTP {error.code}: {_said(error)}"
+                why = self._without_key(f"HTTP {error.code}: {_said(error)}")
                 if error.code in WRONG:
-                    raise ValueError(self._complaint(f"{why} ({WRONG[error.code]})")) from error
+                    # without its cause, in which an endpoint may have repeated the key
+                    raise ValueError(self.complaint(f"{why} ({WRONG[error.code]})")) from None
                 if error.code not in BUSY:
-                    return Reply(text=None, note=why)
+                    return Reply(text=None, note=why, kind="failed" if error.code == FORBIDDEN else "refused")
+                most = self.attempts_when_too_many if error.code == TOO_MANY else most
                 wait_s = _asked_for(error, wait_s)
             except (OSError, http.client.HTTPException) as error:
-                why = str(error) or type(error).__name__
-            if attempt < self.attempts - 1:
-                time.sleep(min(wait_s, LONGEST_WAIT_S))
-        raise ValueError(self._complaint(f"no answer after {self.attempts} attempts, the last one: {why}"))
+                why = self._without_key(str(error) or type(error).__name__)
+            if attempt >= most:
+                why = f"no answer after {attempt} attempts, the last one: {why}"
+                break
+            stop.wait(min(wait_s, LONGEST_WAIT_S) * (1.0 + JITTER * random.random()))
+        return Reply(text=None, note=why, kind="failed")
 
     def _post(self, messages: Messages) -> bytes:
         turns = [{"role": message.role, "content": message.content} for message in messages]
@@ -99,17 +133,52 @@ class Endpoint:
             found: bytes = response.read()
             return found
 
-    def _complaint(self, why: str) -> str:
-        key = f"the key is from ${self.key_name}" if self.key else f"no key was sent: ${self.key_name} is not set"
+    def complaint(self, why: str) -> str:
+        """What is wrong, where, and what to do."""
+        key = f"the key is from ${self.key_name}" if self.key else f"no key was sent: {self._why_no_key()}"
         return f"judge {self.model} at {self.url}: {why}; check address, model and key ({key}). Replies so far are kept"
 
+    def _why_no_key(self) -> str:
+        if takes_default_key(self.url):
+            return f"${self.key_name} is not set"
+        return "to an address that is neither https nor of this machine it takes key=VARIABLE"
 
-def _text_of(body: bytes) -> Reply:
+    def _without_key(self, text: str) -> str:
+        return text.replace(self.key, f"(${self.key_name})") if self.key else text
+
+    def _text_of(self, body: bytes) -> Reply:
+        try:
+            choice: Any = json.loads(body)["choices"][0]
+            text, finish = choice["message"]["content"], choice.get("finish_reason")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            shown = self._without_key(body.decode("utf-8", "replace"))[:80]
+            return Reply(text=None, note=f"the endpoint sent no chat completion: {shown!r}", kind="refused")
+        if finish == "length":
+            return Reply(text=None, note=cut_off(self.max_tokens), kind="cut")
+        if not isinstance(text, str):
+            return Reply(text=None, note="the endpoint sent a completion without text", kind="refused")
+        return Reply(text=text)
+
+
+def cut_off(max_tokens: int) -> str:
+    """What is said of a reply that reached its longest: its last line is not the one that was asked for."""
+    return f"cut off at {max_tokens} tokens; write a larger max_tokens= behind the judge"
+
+
+def takes_default_key(url: str) -> bool:
+    """Whether a key that nobody named may go there: https, or this machine.
+
+    >>> takes_default_key("https://h/v1"), takes_default_key("http://localhost:8000/v1"), takes_default_key("http://10.0.0.5:8000/v1")
+    (True, True, False)
+    """
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host == "localhost":
+        return True
     try:
-        text: Any = json.loads(body)["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError):
-        return Reply(text=None, note=f"the endpoint sent no chat completion: {body[:80]!r}")
-    return Reply(text=text) if isinstance(text, str) else Reply(text=None, note="the endpoint sent a completion without text")
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name
 
 
 def _said(error: urllib.error.HTTPError) -> str:

@@ -3,10 +3,11 @@
     --judge http://localhost:8000/v1,model=NAME      an OpenAI-compatible endpoint, several questions at a time
     --judge local:smollm2                            a model in this process, the most likely words
 
-    key = sha256(JSON [VERSION, model, temperature 0, max_tokens, messages])   ->   FOLDER/ab/abcdef....json
+    key = sha256(JSON [VERSION, address, model, temperature 0, max_tokens, messages])   ->   FOLDER/ab/abcdef....json
 
 A reply is written aside and renamed as soon as it is there, so a run that is cut off asks only what is left, and a second run asks nothing.
-What has no text (a refusal) is not remembered. A reply is kept as it came: how it is read is `questions`.
+A question without an answer is unscored for this run and asked anew by the next. A reply is kept as it came: how it is read is `questions`.
+$OPENAI_API_KEY goes unasked to https addresses and to this machine only; elsewhere a key has to be named, key=VARIABLE.
 Left out on purpose: sampling several replies and voting; a judge here is greedy. Loading a local model, which the verb does.
 """
 
@@ -15,21 +16,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
-from jominy.rewards.endpoint import Endpoint, Reply
+from jominy.rewards.endpoint import Endpoint, Reply, takes_default_key
 from jominy.rewards.options import read_options
 from jominy.rewards.questions import Messages
 
-VERSION = 1
+VERSION = 2
 LOCAL = "local"
 DEFAULT_KEY = "OPENAI_API_KEY"
-ENDPOINT_OPTIONS = {"model": "", "key": DEFAULT_KEY, "max_tokens": "1024", "timeout": "120", "workers": "8"}
+ENDPOINT_OPTIONS = {"model": "", "key": DEFAULT_KEY, "max_tokens": "4096", "timeout": "120", "workers": "8"}
 LOCAL_OPTIONS = {"max_tokens": "256"}
+FIRST_FAILURES = 8
+"""When so many questions fail before any is answered, it is not the questions."""
 FORMS = "http://localhost:8000/v1,model=NAME for an endpoint, or local:smollm2 for a model on this machine"
 
 Answer = Callable[[Sequence[Messages]], Iterator[tuple[int, Reply]]]
@@ -53,6 +57,8 @@ class Judge:
     """Asks; called with what is not remembered."""
     folder: Path
     """Where replies are remembered."""
+    unanswered: dict[str, Reply] = field(default_factory=dict, repr=False)
+    """Replies without text of this run, by key: a question that failed once is not asked again until the next run."""
 
     def ask(self, questions: Sequence[Messages], on_reply: Callable[[int], None] = lambda finished: None) -> list[Reply]:
         """The replies, in the order of the questions; equal questions are asked once.
@@ -65,22 +71,25 @@ class Judge:
             ValueError: the judge cannot be reached; says what to do.
         """
         keys = [self.key(messages) for messages in questions]
-        replies = {key: reply for key in dict.fromkeys(keys) if (reply := self._remembered(key)) is not None}
+        replies = {key: reply for key in dict.fromkeys(keys) if (reply := self.unanswered.get(key) or self._remembered(key)) is not None}
         times = Counter(keys)
         on_reply(sum(times[key] for key in replies))
         left = {key: messages for key, messages in zip(keys, questions, strict=True) if key not in replies}
         order = list(left)
         for place, reply in self.answer(list(left.values())):
             key = order[place]
-            if reply.text is not None:
-                self._remember(key, left[key], reply.text)
+            if reply.text is None:
+                self.unanswered[key] = reply
+            if reply.kind in ("said", "cut"):
+                self._remember(key, left[key], reply)
             replies[key] = reply
             on_reply(times[key])
         return [replies[key] for key in keys]
 
     def key(self, messages: Messages) -> str:
         """What a reply is remembered under."""
-        content = [VERSION, self.model, 0.0, self.max_tokens, [[message.role, message.content] for message in messages]]
+        turns = [[message.role, message.content] for message in messages]
+        content = [VERSION, address_of(self.name), self.model, 0.0, self.max_tokens, turns]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def _file(self, key: str) -> Path:
@@ -91,13 +100,16 @@ class Judge:
             found = json.loads(self._file(key).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None  # a damaged file is asked for anew, and replaced
-        text = found.get("text") if isinstance(found, dict) else None
-        return Reply(text=text) if isinstance(text, str) else None
+        text, note = (found.get("text"), found.get("note")) if isinstance(found, dict) else (None, None)
+        if isinstance(text, str):
+            return Reply(text=text)
+        return Reply(text=None, note=note, kind="cut") if isinstance(note, str) and note else None
 
-    def _remember(self, key: str, messages: Messages, text: str) -> None:
+    def _remember(self, key: str, messages: Messages, reply: Reply) -> None:
         """The question stands beside the reply, so that a person can read what was judged."""
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        content = {"model": self.model, "temperature": 0.0, "max_tokens": self.max_tokens, "messages": turns, "text": text}
+        settings = {"address": address_of(self.name), "model": self.model, "temperature": 0.0, "max_tokens": self.max_tokens}
+        content = {**settings, "messages": turns, "text": reply.text, "note": reply.note}
         file = self._file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
@@ -134,14 +146,60 @@ class EndpointJudge:
     """Questions at a time."""
 
     def answer(self, questions: Sequence[Messages]) -> Iterator[tuple[int, Reply]]:
-        """Replies as they come; the first error ends it, and what was not begun is not asked."""
-        pool = ThreadPoolExecutor(max_workers=self.workers)
+        """Replies as they come; an error ends it, and what was not begun is not asked.
+
+        Raises:
+            ValueError: key, address or model are wrong, or the first `FIRST_FAILURES` questions failed all.
+        """
+        waiting: SimpleQueue[int] = SimpleQueue()
+        for place in range(len(questions)):
+            waiting.put(place)
+        done: SimpleQueue[tuple[int, Reply | ValueError] | None] = SimpleQueue()
+        stop = threading.Event()
+        num_workers = min(self.workers, len(questions))
+        for _ in range(num_workers):
+            # daemons: an interrupted run ends without waiting for what is on its way
+            threading.Thread(target=self._work, args=(questions, waiting, done, stop), daemon=True).start()
         try:
-            places = {pool.submit(self.endpoint.ask, messages): place for place, messages in enumerate(questions)}
-            for done in as_completed(places):
-                yield places[done], done.result()
+            yield from self._collected(done, num_workers)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+
+    def _work(
+        self,
+        questions: Sequence[Messages],
+        waiting: SimpleQueue[int],
+        done: SimpleQueue[tuple[int, Reply | ValueError] | None],
+        stop: threading.Event,
+    ) -> None:
+        """Asks until nothing is left; None says that it has ended, come what may."""
+        try:
+            while not stop.is_set():
+                place = waiting.get_nowait()
+                try:
+                    done.put((place, self.endpoint.ask(questions[place], stop)))
+                except ValueError as error:
+                    done.put((place, error))
+        except Empty:
+            pass
+        finally:
+            done.put(None)
+
+    def _collected(self, done: SimpleQueue[tuple[int, Reply | ValueError] | None], num_workers: int) -> Iterator[tuple[int, Reply]]:
+        num_failed, answered = 0, False
+        while num_workers:
+            found = done.get()
+            if found is None:
+                num_workers -= 1
+                continue
+            place, reply = found
+            if isinstance(reply, ValueError):
+                raise reply
+            answered = answered or reply.kind != "failed"
+            num_failed += 1
+            if not answered and num_failed == FIRST_FAILURES:
+                raise ValueError(self.endpoint.complaint(f"the first {num_failed} questions all failed, the last one: {reply.note}"))
+            yield place, reply
 
 
 def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> EndpointJudge | LocalJudge:
@@ -153,21 +211,27 @@ def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> Endpoi
         environment: where the key is looked up.
 
     Raises:
-        ValueError: it is of neither form, has no model, or names a variable that is not set.
+        ValueError: it is of neither form, has no model, or names a variable that is not set or holds no key.
 
     >>> read_judge("local:smollm2").model
     'smollm2'
     """
     where, _, rest = spec.partition(",")
-    if where.startswith(("http://", "https://")):
-        options = ENDPOINT_OPTIONS | read_options("judge", rest, ENDPOINT_OPTIONS)
+    if address_of(spec):
+        if "@" in where:
+            raise ValueError("judge: a password in the address would be written into results; put it in a variable, and write key=VARIABLE")
+        given = read_options("judge", rest, ENDPOINT_OPTIONS)
+        options = ENDPOINT_OPTIONS | given
         if not options["model"]:
             raise ValueError(f"judge {spec!r} names no model; write {where},model=NAME")
-        key = environment.get(options["key"], "")
-        if not key and options["key"] != DEFAULT_KEY:
+        # a file or a shell may have left a line end on it
+        key = environment.get(options["key"], "").strip()
+        if not key and "key" in given:
             raise ValueError(f"judge {spec!r} takes its key from ${options['key']}, which is not set; set it, or name another with key=")
+        if "key" not in given and not takes_default_key(where):
+            key = ""
         endpoint = Endpoint(
-            url=where.rstrip("/"),
+            url=address_of(spec),
             model=options["model"],
             key=key,
             key_name=options["key"],
@@ -180,6 +244,16 @@ def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> Endpoi
         options = LOCAL_OPTIONS | read_options("judge", rest, LOCAL_OPTIONS)
         return LocalJudge(model=model, max_tokens=_whole("max_tokens", options["max_tokens"]))
     raise ValueError(f"no judge {spec!r}; write {FORMS}")
+
+
+def address_of(spec: str) -> str:
+    """The address of the endpoint that `--judge` names; empty of a local model.
+
+    >>> address_of("http://localhost:8000/v1/,model=m"), address_of("local:smollm2")
+    ('http://localhost:8000/v1', '')
+    """
+    where = spec.partition(",")[0]
+    return where.rstrip("/") if where.startswith(("http://", "https://")) else ""
 
 
 def _whole(name: str, text: str) -> int:

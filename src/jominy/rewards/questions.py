@@ -6,11 +6,14 @@
 The words are ours (`prompts/*.txt`): the paper's are not known. Reading is strict: the last line of the reply, in that form and of the
 choices that were given, and no other line of the form. Anything else is unscored; nothing is guessed. What a model thinks aloud in
 <think> is not part of its reply.
+Question and responses stand between lines with a word that none of them contains, so that none can end its own part.
 LIMIT: a text longer than its share of MOST_CHARACTERS loses its middle, and the judge is told so; an error that stands there goes unseen.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -25,25 +28,37 @@ MOST_CHARACTERS = 12_000
 """Of all the responses in one question."""
 NEW_METHOD = re.compile(r"new", re.IGNORECASE)
 THOUGHT = "</think>"
+FENCE_CHARACTERS = 10
 
 
 def error_question(prompt: Prompt, response: str) -> Messages:
     """Ask which of the ten errors makes a wrong response wrong."""
     kinds = "\n".join(f"{kind.code} {kind.name} ({kind.severity} severity): {kind.meaning}" for kind in TAXONOMY.values())
-    return _asked(
-        "error.txt",
-        kinds=kinds,
-        question=_conversation(prompt),
-        answer=prompt.target or "(not known)",
-        response=shortened(response, MOST_CHARACTERS),
-    )
+    question, answer, wrong = _conversation(prompt), prompt.target or "(not known)", shortened(response, MOST_CHARACTERS)
+    return _asked("error.txt", fence=fence_of(question, answer, wrong), kinds=kinds, question=question, answer=answer, response=wrong)
 
 
 def method_question(prompt: Prompt, representatives: Sequence[str], response: str) -> Messages:
     """Ask whether a right response uses the method of one of the representatives (2601.06911, algorithm 1)."""
     share = MOST_CHARACTERS // (len(representatives) + 1)
-    methods = "".join(f"===== RESPONSE {number}\n{shortened(text, share)}\n" for number, text in enumerate(representatives, start=1))
-    return _asked("method.txt", question=_conversation(prompt), methods=methods, response=shortened(response, share))
+    question, new, known = _conversation(prompt), shortened(response, share), [shortened(text, share) for text in representatives]
+    fence = fence_of(question, new, *known)
+    methods = "".join(f"===== {fence} RESPONSE {number}\n{text}\n" for number, text in enumerate(known, start=1))
+    return _asked("method.txt", fence=fence, question=question, methods=methods, response=new)
+
+
+def fence_of(*contents: str) -> str:
+    """A short word that none of the texts contains; the same for the same texts, so that the question is the same.
+
+    >>> fence_of("one", "two") == fence_of("one", "two") != fence_of("one", "three")
+    True
+    """
+    number = 0
+    while True:
+        fence = hashlib.sha256(json.dumps([number, *contents]).encode()).hexdigest()[:FENCE_CHARACTERS]
+        if not any(fence in text for text in contents):
+            return fence
+        number += 1
 
 
 def read_error(reply: str) -> tuple[str | None, str]:
@@ -105,7 +120,7 @@ def _conversation(prompt: Prompt) -> str:
     return "\n".join(f"[{message.role}] {message.content}" for message in prompt.messages)
 
 
-def _asked(name: str, *, question: str, response: str, kinds: str = "", answer: str = "", methods: str = "") -> Messages:
+def _asked(name: str, *, fence: str, question: str, response: str, kinds: str = "", answer: str = "", methods: str = "") -> Messages:
     template = Template(resources.files("jominy.rewards").joinpath("prompts", name).read_text(encoding="utf-8"))
-    filled = template.substitute(question=question, response=response, kinds=kinds, answer=answer, methods=methods)
+    filled = template.substitute(fence=fence, question=question, response=response, kinds=kinds, answer=answer, methods=methods)
     return (Message(role="user", content=filled),)

@@ -8,13 +8,17 @@
 A method is which numbers are added in which order; parts that are 0 are written too, so no two methods ever look alike. Results are taken
 as they are stated, so a slip does not hide the method. Another order that adds up is a method of its own, named by its numbers.
 
-The error of a wrong response is the first in the text that decides it, in the codes of `rewards.taxonomy`:
+Statements stand between semicolons, line ends, or commas and full stops with a space behind; thousands commas, the numbers of a list and a
+line end before "=" say nothing. A right response with a statement that is no step and no number has no method: it is not to be told.
+
+The error of a wrong response, in the codes of `rewards.taxonomy`, is the one that stands first: a wrong step, a third repetition (E5.1), or
+a statement that is no step and no number (E5.2 where no step is read at all, else not to be told). What is missing is told at the end.
 
     E1.1   complete steps of a method for other numbers than asked         E1.2   no steps although they are asked for
     E2.2   every step is right, but they do not add up what was asked; or a step is no addition
     E3.1   a step's result is wrong                                        E3.2   a number that neither question nor an earlier step gives
     E4.1   the right answer is stated and another number stands behind it  E4.2   begins a method, right as far as it goes, and ends there
-    E5.1   one statement three times or more, outside a method             E5.2   signs and numbers that are no steps
+    E5.1   one statement three times or more, outside a method             E5.2   signs and numbers, and no step among them
 
 E2.1 is never given: a sum needs no knowledge. A text with words in it is unclear (neither method nor error), for a program cannot read it.
 Left out on purpose: other operations and more terms; carried digits, which say the same as by_place.
@@ -35,6 +39,10 @@ SEEN_METHODS = (*METHODS, "in_one_step")
 NO_STEPS = "no_steps"
 REPEATED = 3
 
+LINE_END_BEFORE_EQUALS = re.compile(r"[^\S\n]*\n\s*(?==)")
+THOUSANDS = re.compile(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?!,?\d)")
+LIST_NUMBER = re.compile(r"(?:^|(?<=[;,])) *\(?\d{1,2}[.)] +(?=[\dA-Za-z])", re.MULTILINE)
+BETWEEN_STATEMENTS = re.compile(r"[;\n]|[,.]\s")
 STEP = re.compile(r"(\d{1,18}(?: ?[-+*/] ?\d{1,18})+) ?= ?(\d{1,18})")
 FINAL = re.compile(r"(?:(?:so )?(?:the )?answer(?: is|:)? ?)?(-?\d{1,18})", re.IGNORECASE)
 FRAGMENT = re.compile(r"\d{1,18}(?: ?[-+*/] ?\d{1,18})*(?: ?[-+*/=] ?)?")
@@ -93,16 +101,30 @@ def read_sum(first: int, second: int, text: str, *, is_right: bool, is_cut: bool
     >>> read_sum(47, 85, "47 + 80 = 128; 128 + 5 = 133; 133", is_right=False, is_cut=False)
     Working(method='highest_first', error='E3.1', note='47 + 80 = 128')
     """
-    statements = [found for found in (part.strip().removesuffix(".").strip() for part in re.split(r"[;\n]", text)) if found]
+    statements = _statements(text)
     kinds = [_kind(statement) for statement in statements]
     if "words" in kinds:
         return Working(method=None, error=None, note=f"words, which a program cannot read: {statements[kinds.index('words')][:60]!r}")
     steps = [_step(statement) for statement, kind in zip(statements, kinds, strict=True) if kind == "step"]
-    method = _method(first, second, steps)
+    unread = next((statement for statement, kind in zip(statements, kinds, strict=True) if kind in ("garbled", "fragment")), None)
+    method = _method(first, second, steps) if unread is None else None
     if is_right:
-        return Working(method=method, error=None, note="" if method else "no steps that lead to the answer")
+        why = "no steps that lead to the answer" if unread is None else f"neither a step nor a number: {unread[:60]!r}"
+        return Working(method=method, error=None, note="" if method else why)
     error, note = _error(first, second, statements, kinds, steps, is_cut=is_cut)
     return Working(method=method, error=error, note=note)
+
+
+def _statements(text: str) -> list[str]:
+    """What stands between the separators, without what says nothing.
+
+    >>> _statements("1. 1,200 + 30\\n= 1,230, 1,230 + 4 = 1,234.")
+    ['1200 + 30 = 1230', '1230 + 4 = 1234']
+    """
+    text = LIST_NUMBER.sub(" ", LINE_END_BEFORE_EQUALS.sub(" ", text))
+    text = THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+    parts = (" ".join(part.split()).rstrip(" .,") for part in BETWEEN_STATEMENTS.split(text))
+    return [part for part in parts if part]
 
 
 def _kind(statement: str) -> str:
@@ -152,6 +174,10 @@ def _follows(method: str, first: int, second: int, steps: Sequence[Step]) -> tup
     return True, _next_operands(method, first, second, results) is None
 
 
+def _on_a_method(first: int, second: int, steps: Sequence[Step]) -> bool:
+    return any(_follows(method, first, second, steps)[0] for method in SEEN_METHODS)
+
+
 def _method(first: int, second: int, steps: Sequence[Step]) -> str | None:
     """The method, whole or as far as it goes if only one goes so; another order by its numbers; None where there are other numbers."""
     if not steps:
@@ -176,35 +202,64 @@ def _given(first: int, second: int) -> set[int]:
 
 def _error(
     first: int, second: int, statements: Sequence[str], kinds: Sequence[str], steps: Sequence[Step], *, is_cut: bool
-) -> tuple[str, str]:
-    """(code, where) of a wrong response; see the top of this file."""
-    on_a_method = any(_follows(method, first, second, steps)[0] for method in SEEN_METHODS)
-    statement, times = Counter(statements).most_common(1)[0] if statements else ("", 0)
-    if times >= REPEATED and not (on_a_method and kinds[statements.index(statement)] == "step"):
-        return "E5.1", f"{times} times: {statement[:60]}"
-    open_end = bool(kinds) and kinds[-1] == "fragment"
-    if not statements or "garbled" in kinds or "fragment" in kinds[:-1]:
-        return ("E4.2", "nothing") if is_cut and len(statements) < 2 else ("E5.2", " ".join(statements)[:60])
-    if not steps:
-        return ("E4.2", statements[-1]) if is_cut or open_end else ("E1.2", "no step is written down")
+) -> tuple[str | None, str]:
+    """(code, where) of a wrong response; None and why where it is not to be told; see the top of this file."""
+    if not statements:
+        return ("E4.2", "nothing") if is_cut else ("E5.2", "nothing")
+    found: list[tuple[int, str | None, str] | None] = [
+        _unread(statements, kinds, is_cut=is_cut),
+        _repeated(first, second, statements, kinds, steps),
+    ]
     wrong = _wrong_step(first, second, steps, last_is_end=kinds[-1] == "step")
-    return wrong or _wrong_ending(
-        first + second, statements, kinds, steps[-1].result, begins_a_method=on_a_method, is_cut=is_cut or open_end
-    )
+    if wrong is not None:
+        number, code, where = wrong
+        found.append(([place for place, kind in enumerate(kinds) if kind == "step"][number], code, where))
+    stands_first = min((one for one in found if one is not None), key=lambda one: one[0], default=None)
+    if stands_first is not None:
+        return stands_first[1:]
+    is_open = is_cut or kinds[-1] == "fragment"
+    if not steps:
+        return ("E4.2", statements[-1]) if is_open else ("E1.2", "no step is written down")
+    begins_a_method = _on_a_method(first, second, steps)
+    return _wrong_ending(first + second, statements, kinds, steps[-1].result, begins_a_method=begins_a_method, is_cut=is_open)
 
 
-def _wrong_step(first: int, second: int, steps: Sequence[Step], *, last_is_end: bool) -> tuple[str, str] | None:
-    """The first step that is wrong in itself."""
+def _unread(statements: Sequence[str], kinds: Sequence[str], *, is_cut: bool) -> tuple[int, str | None, str] | None:
+    """(place, code, where) of the first statement that is no step and no number; a last one may be a step that breaks off."""
+    places = [place for place, kind in enumerate(kinds) if kind == "garbled" or (kind == "fragment" and place < len(kinds) - 1)]
+    if not places:
+        return None
+    if "step" in kinds:
+        return places[0], None, f"neither a step nor a number: {statements[places[0]][:60]!r}"
+    return places[0], "E4.2" if is_cut and len(statements) == 1 else "E5.2", " ".join(statements)[:60]
+
+
+def _repeated(
+    first: int, second: int, statements: Sequence[str], kinds: Sequence[str], steps: Sequence[Step]
+) -> tuple[int, str | None, str] | None:
+    """(place, code, where) of the third time that a statement is made; a method may make a step as often, e.g. 0 + 0 = 0."""
+    times: Counter[str] = Counter()
+    num_steps_so_far = 0
+    for place, (statement, kind) in enumerate(zip(statements, kinds, strict=True)):
+        times[statement] += 1
+        num_steps_so_far += kind == "step"
+        if times[statement] == REPEATED and not (kind == "step" and _on_a_method(first, second, steps[:num_steps_so_far])):
+            return place, "E5.1", f"{statements.count(statement)} times: {statement[:60]}"
+    return None
+
+
+def _wrong_step(first: int, second: int, steps: Sequence[Step], *, last_is_end: bool) -> tuple[int, str, str] | None:
+    """(number of the step, code, where) of the first step that is wrong in itself."""
     known = _given(first, second)
     for number, step in enumerate(steps):
         if not known.issuperset(step.operands):
-            return ("E1.1" if _for_other_numbers(steps) else "E3.2"), step.text
+            return number, "E1.1" if _for_other_numbers(steps) else "E3.2", step.text
         if step.signs != "+":
-            return "E2.2", f"{step.signs} in place of +"
+            return number, "E2.2", f"{step.signs} in place of +"
         total = str(sum(step.operands))
         if str(step.result) != total:
             broken_off = last_is_end and number == len(steps) - 1 and total.startswith(str(step.result))
-            return ("E4.2" if broken_off else "E3.1"), step.text
+            return number, "E4.2" if broken_off else "E3.1", step.text
         known.add(step.result)
     return None
 

@@ -3,7 +3,7 @@
     families     lab models in six families that differ in how they were trained, three pass rates each, all by the base recipe: does S of
                  the base model go with the gain, among models of one pass rate?
     weights      two of them, every weighting of groups
-    steps        two lab models that write their steps down, whose errors and methods a program tells: do prompts of low S fail otherwise?
+    steps        three lab models that write their steps down, whose errors and methods a program tells: do prompts of low S fail otherwise?
     constraints  SmolLM2 on eight families of constraints, base recipe alone
     real         SmolLM2 on four of them together, the main weightings
 
@@ -28,10 +28,10 @@ FAMILIES, CONSTRAINED = "families", "constraints"
 SUMS = "arithmetic:digits=2,operators=+"
 LEVELS = {"low": 0.15, "middle": 0.3, "high": 0.5}
 """Name -> the pass rate at which a lab model's training stopped."""
-STEPS = 800
-"""Most steps of a lab model; all but the noisiest stop long before."""
-FEW = {"low": 512, "middle": 1024, "high": 2048}
-"""Sums that the models of `few` have seen; the others have seen 16,384."""
+LEARNS = LabSpec(tasks=(SUMS,), steps=800, check_every=4, check_prompts=512)
+"""What all lab models share: few steps between checks, for the pass rate doubles within twenty."""
+FEW = 1024
+"""Sums that the models of `few` have seen; the others up to all 8,100 that there are."""
 
 
 def _orders(level: str) -> Mapping[str, Mapping[str, Any]]:
@@ -43,12 +43,12 @@ def _orders(level: str) -> Mapping[str, Mapping[str, Any]]:
         "cut": {"cut_share": 0.4, "pass_rate": min(1.0, round(rate / 0.6, 2))},
         "formats": {"answers": ("{gold}", "{target}", "The answer is {target}.", "It is {target}.")},
         "smooth": {"smoothing": 0.1},
-        "few": {"demonstrations": FEW[level]},
+        "few": {"demonstrations": FEW},
     }
 
 
 def _ordered(level: str, order: Mapping[str, Any]) -> LabSpec:
-    return LabSpec(**{"tasks": (SUMS,), "steps": STEPS, "pass_rate": LEVELS[level], **order})
+    return replace(LEARNS, **{"pass_rate": LEVELS[level], **order})
 
 
 FAMILY_CELLS = tuple(
@@ -62,12 +62,12 @@ WEIGHT_CELLS = tuple(
     if cell.name in ("early, middle", "noise, middle")
 )
 WRITTEN = f"{SUMS},steps=yes"
-WRITER = LabSpec(tasks=(WRITTEN,), steps=STEPS, pass_rate=0.4)
+WRITER = replace(LEARNS, tasks=(WRITTEN,), pass_rate=0.4)
 STEP_CELLS = tuple(
     Cell(name=f"{family}, steps", group="steps", model=family, task=WRITTEN, lab=lab)
-    for family, lab in (("early", WRITER), ("noise", replace(WRITER, wrong_share=0.5)))
+    for family, lab in (("early", WRITER), ("noise", replace(WRITER, wrong_share=0.5)), ("smooth", replace(WRITER, smoothing=0.05)))
 )
-CONSTRAINTS = ("title", "include_word", "placeholder", "under_15_words", "question", "repeat_word", "starts_with", "highlight")
+CONSTRAINTS = ("title", "include_word", "placeholder", "under_15_words", "question", "repeat_word", "starts_with", "exclamation")
 CONSTRAINT_CELLS = tuple(
     Cell(name=f"smollm2, {family}", group=CONSTRAINED, model="smollm2", task=f"constraints:{family},count=1", has_answers=False)
     for family in CONSTRAINTS
@@ -76,7 +76,7 @@ REAL_CELL = Cell(
     name="smollm2, four together",
     group="real",
     model="smollm2",
-    task="constraints:title,placeholder,question,highlight,count=1",
+    task="constraints:title,placeholder,question,exclamation,count=1",
     has_answers=False,
 )
 
@@ -118,14 +118,14 @@ SMOLLM2 = Settings(
     eval_prompts=32,
     eval_rollouts=8,
     base_prompts=48,
-    base_rollouts=16,
+    base_rollouts=32,
 )
 FULL = {
     FAMILIES: replace(LAB, arms=("base",), why_arms=ONLY_BASE),
-    "weights": replace(LAB, seeds=8),
+    "weights": replace(LAB, seeds=8, prompts=8, rollouts=16),
     "steps": replace(LAB, seeds=1, max_tokens=64, base_prompts=128, arms=("base",), why_arms=ONLY_BASE),
     CONSTRAINED: replace(SMOLLM2, arms=("base",), why_arms=ONLY_BASE),
-    "real": replace(SMOLLM2, seeds=5, arms=("base", "clarity", "clarity_strong", "random")),
+    "real": replace(SMOLLM2, seeds=5, steps=8, eval_every=4, rollouts=16, arms=("base", "clarity", "clarity_strong", "random")),
 }
 TINY = Settings(
     seeds=1,

@@ -1,10 +1,10 @@
 """Do prompts of low S fail otherwise? What a program told of the base models that write their steps down, and the two claims about it.
 
     S < 0 minus S >= 0      of the share of high severity among wrong responses,
-                            of the distinct-solution ratio at a common number of right ones
+                            of the distinct-solution ratio of two right ones: (1 + chance that they differ in method) / 2
 
-Each with its interval over prompts, and its chance when the labels know nothing about the probabilities: S < 0 goes with a low pass rate by
-itself, so zero is not what to hold it against.
+Each with its interval over prompts, and its chance when as many prompts are below 0 by the odds that permuted labels give them: S < 0 goes
+with a low pass rate by itself, so zero is not what to hold it against.
 Left out on purpose: how errors, methods and the null are told (`interpreting`, `measures.interpretation`).
 """
 
@@ -16,18 +16,28 @@ from typing import Any
 from jominy.conclusion import Agreement, Claim, Entry, Table
 from jominy.formatting import number
 from jominy.papers import CLARITY
+from jominy.rewards.taxonomy import TAXONOMY
 from jominy.studies.clarity.paper import P_SURE
 from jominy.studies.reading import Record, StudyRuns
 from jominy.studies.sections import table_of
 
-HIGH, RATIO = "high severity", "distinct-solution ratio at a common number"
+HIGH, RATIO = "high severity", "distinct-solution ratio of two"
 """Names of the contrasts that the claims are about."""
+BELOW, ABOVE = "S < 0", "S >= 0"
+"""Parts of an interpretation."""
+STEPS = "steps"
+"""Group of the cells that write their steps down."""
 
 
 def told_cells(runs: StudyRuns) -> dict[str, Record]:
     """Cell -> its interpretation, of those that have one."""
     bases = {cell["name"]: (cell["base"] or {}).get("more") or {} for cell in runs.results["cells"]}
     return {name: more["interpretation"] for name, more in bases.items() if "interpretation" in more}
+
+
+def planned_cells(runs: StudyRuns) -> tuple[str, ...]:
+    """Cells whose errors a program is to tell."""
+    return tuple(cell.name for cell in runs.cells if cell.group == STEPS)
 
 
 def fails_otherwise(runs: StudyRuns) -> tuple[Claim, ...]:
@@ -52,37 +62,52 @@ def fails_otherwise(runs: StudyRuns) -> tuple[Claim, ...]:
 
 
 def _claim(runs: StudyRuns, name: str, *, code: str, says: str, numbers: str, would_take: str) -> Claim:
-    """Agrees when the contrast is surely above 0 and above the null in every cell that was told; disagrees the other way round."""
-    cells = told_cells(runs)
+    """Agrees when the contrast is surely above the null in every planned cell; disagrees the other way round."""
+    cells, planned = told_cells(runs), planned_cells(runs)
     lines = {cell: next(one for one in told["contrasts"] if one["difference"]["name"] == name) for cell, told in cells.items()}
-    sides = [_side(line) for line in lines.values()]
+    sides = [_side(lines[cell]) if cell in lines else 0 for cell in planned]
     verdict: Agreement = "cannot tell"
     if sides and set(sides) == {1}:
         verdict = "agrees"
     elif sides and set(sides) == {-1}:
         verdict = "disagrees"
+    lying = {cell: f" ({where})" if name == HIGH and (where := _on_negative(told)) else "" for cell, told in cells.items()}
     return Claim(
         code=code,
         says=says,
         numbers=numbers,
-        ran=f"{len(cells)} lab models that write their steps down, told by program",
-        found="; ".join(f"{cell}: {_said(line)}" for cell, line in lines.items()) + "." if lines else "No base model was told.",
+        ran=f"{len(cells)} of {len(planned)} lab models that write their steps down, told by program",
+        found="; ".join(f"{cell}: {_said(line)}{lying[cell]}" for cell, line in lines.items()) + "."
+        if lines
+        else "No base model was told.",
         verdict=verdict,
-        rule="agrees when the difference, S below 0 minus the others, lies surely above 0 and above what noise gives with "
-        f"p < {P_SURE:g} in every cell; disagrees when it lies below in the same way",
+        rule="agrees when the difference, S below 0 minus the others, lies above what noise gives with "
+        f"p < {P_SURE:g} in every planned cell; disagrees when it lies below in the same way",
         would_take=would_take,
         paper=CLARITY,
     )
 
 
 def _side(line: Record) -> int:
-    """1 where the difference is surely above 0 and above the null, -1 where below, else 0."""
-    difference, null = line["difference"], line["null_mean"]
-    if difference["value"] is None or difference["low"] is None or null is None or line["p_value"] >= P_SURE:
+    """1 where the difference is surely above the null, -1 where below, else 0."""
+    value, null = line["difference"]["value"], line["null_mean"]
+    if value is None or null is None or line["p_value"] is None or line["p_value"] >= P_SURE:
         return 0
-    if difference["low"] > 0 and difference["value"] > null:
-        return 1
-    return -1 if difference["high"] < 0 and difference["value"] < null else 0
+    return 1 if value > null else -1
+
+
+def _on_negative(told: Record) -> str:
+    """Which share of the fundamental errors, and of all, lies on prompts of S below 0, in words; empty where there are none."""
+    codes = {part["part"]: part["codes"] for part in told["parts"]}
+    sides = [codes.get(BELOW, {}), codes.get(ABOVE, {})]
+    high = [sum(count for code, count in side.items() if TAXONOMY[code].severity == "high") for side in sides]
+    everything = [sum(side.values()) for side in sides]
+    if not sum(high):
+        return ""
+    return (
+        f"{number(high[0] / sum(high), 'share')} % of the fundamental errors and {number(everything[0] / sum(everything), 'share')} % of "
+        "all lie on S below 0"
+    )
 
 
 def _said(line: Record) -> str:
@@ -109,7 +134,7 @@ def _told_table(cell: str, told: Record) -> Table:
         codes = ", ".join(f"{code} {count}" for code, count in part["codes"].items() if count)
         rows.append([part["part"], str(part["num_wrong"]), *shown[:3], codes or "–", str(part["num_right"]), shown[3]])
     names = [measure["name"] for measure in told["parts"][0]["severities"]] if told["parts"] else ["high", "mid", "low"]
-    header = ("prompts", "wrong responses", *names, "codes", "right responses", "distinct-solution ratio")
+    header = ("prompts", "wrong responses", *names, "codes", "right responses", RATIO)
     notes = [f"{line['difference']['name']}: {_said(line)}" for line in told["contrasts"]]
     return table_of(header, rows, caption=f"`{cell}`", note="S below 0 minus the others. " + "; ".join(notes) + ".")
 

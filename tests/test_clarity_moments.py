@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jominy.measures.interpretation import tilted
 from jominy.studies.clarity.moments import moment_correlation
-from jominy.studies.clarity.signs import Signs, by_signs, log_ratios, tilted
+from jominy.studies.clarity.signs import Signs, by_signs, log_ratios
 
 
 def test_the_correlation_over_moments_is_numpys() -> None:

@@ -206,6 +206,7 @@ def prompt_clarity(groups: Groups, keep_N: Bools, *, min_class_size: int = 1) ->
 
 
 def checked_probability(groups: Groups) -> Floats:
+    """[N] the probabilities; raises ValueError where there are none, or one outside [0, 1]."""
     if groups.probability_N is None:
         raise ValueError(NO_PROBABILITY)
     outside = int(np.count_nonzero(~((groups.probability_N >= 0) & (groups.probability_N <= 1))))

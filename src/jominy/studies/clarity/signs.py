@@ -17,15 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jominy.measures.interpretation import tilted
 from jominy.records import Bools, Floats, Ints, Measure
 from jominy.studies.families import leave_out_interval
-from jominy.studies.gains import Doubles
 
 FEWEST_PROMPTS = 4
 """On either side of a model's prompts."""
 NUM_DRAWS = 2000
-LEAST_CHANCE = 1 / 201
-"""Permutations without a sign do not show that it cannot come: chances are kept so far from 0 and from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,27 +66,11 @@ class SignRatio:
     """That entered."""
 
 
-def tilted(chance_P: Floats, num_below: int) -> Doubles:
-    """[P] the chances with their odds multiplied by one factor, such that they add up to `num_below`.
-
-    >>> tilted(np.array([0.5, 0.5, 0.5, 0.5]), 1).round(6)
-    array([0.25, 0.25, 0.25, 0.25])
-    """
-    assert 0 < num_below < len(chance_P), "with all on one side there is nothing to draw"
-    kept_P = np.clip(chance_P, LEAST_CHANCE, 1 - LEAST_CHANCE)
-    logit_P = np.log(kept_P / (1 - kept_P))
-    low, high = -40.0, 40.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (1 / (1 + np.exp(-logit_P - middle))).sum() < num_below else (low, middle)
-    found_P: Doubles = 1 / (1 + np.exp(-logit_P - (low + high) / 2))
-    return found_P
-
-
 def log_ratios(signs: Signs, rng: np.random.Generator) -> tuple[float, float]:
     """(log R, mean log R of the null) of one model that is told."""
     below_P = signs.below_P
     seen = math.log(float(signs.rates_P[~below_P].mean() / signs.rates_P[below_P].mean()))
+    assert 0 < np.count_nonzero(below_P) < len(below_P), "with all on one side there is nothing to draw"
     below_RP = rng.random((NUM_DRAWS, len(below_P))) < tilted(signs.chance_P, int(np.count_nonzero(below_P)))
     num_R = below_RP.sum(axis=1)
     # The mean of very few varies more than that of as many as were seen: such draws do not compare with it.

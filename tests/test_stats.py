@@ -164,3 +164,13 @@ def test_z_score_is_undefined_without_spread() -> None:
     found = stats.z_score(np.array([1.0, 1.0]), np.array([0.0, 1.0]), np.array([0.5, 0.0]))
     assert found[0] == 2.0
     assert math.isnan(found[1])
+
+
+def test_an_interval_of_a_difference_by_hand() -> None:
+    one, other = stats.Interval(low=0.3, high=0.9), stats.Interval(low=0.1, high=0.6)
+    # arms 0.3 and 0.4 below, 0.3 and 0.1 above; legs of a right angle, one line, and one line folded back
+    alone, together, against = (stats.apart_interval(0.6, one, 0.2, other, r) for r in (0.0, 1.0, -1.0))
+    assert (alone.low, alone.high) == pytest.approx((0.4 - 0.5, 0.4 + math.sqrt(0.1)))
+    assert (together.low, together.high) == pytest.approx((0.4 - 0.1, 0.4 + 0.2))
+    assert (against.low, against.high) == pytest.approx((0.4 - 0.7, 0.4 + 0.4))
+    assert stats.apart_interval(0.6, one, 0.2, stats.NO_INTERVAL, 0.0) == stats.NO_INTERVAL

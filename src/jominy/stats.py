@@ -204,6 +204,32 @@ def average_interval(values_T: Sequence[float], intervals: Sequence[Interval]) -
     return Interval(low=mean - math.sqrt(below) / len(values_T), high=mean + math.sqrt(above) / len(values_T))
 
 
+def apart_interval(one: float, of_one: Interval, other: float, of_other: Interval, correlation: float) -> Interval:
+    """Interval of one - other, from the intervals of the two and the correlation r of their errors (MOVER; Zou & Donner 2008).
+
+        low  = d - sqrt((one - one_low)^2  + (other_high - other)^2 - 2 r (one - one_low) (other_high - other))
+        high = d + sqrt((one_high - one)^2 + (other - other_low)^2  - 2 r (one_high - one) (other - other_low))
+
+    It keeps what each side knows where nothing varies: 0 of 40 is not surely 0.
+
+    Returns:
+        No interval where one of the two has none.
+
+    >>> apart_interval(0.75, Interval(low=0.375, high=1.0), 0.5, Interval(low=0.25, high=1.0), 0.0)      # .25 - sqrt(.375^2 + .5^2)
+    Interval(low=-0.375, high=0.6035533905932737)
+    """
+    if of_one.low is None or of_one.high is None or of_other.low is None or of_other.high is None:
+        return NO_INTERVAL
+    difference = one - other
+    below = _joined(one - of_one.low, of_other.high - other, correlation)
+    above = _joined(of_one.high - one, other - of_other.low, correlation)
+    return Interval(low=difference - below, high=difference + above)
+
+
+def _joined(first: float, second: float, correlation: float) -> float:
+    return math.sqrt(max(first**2 + second**2 - 2 * correlation * first * second, 0.0))
+
+
 def median_interval(values_P: Floats) -> Interval:
     """Distribution-free interval of the median: the order statistics that Binomial(P, 1/2) allows.
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from jominy.explanation import Change
 from jominy.measures.passk import all_drawn_alike
 from jominy.records import Bools, Floats, Ints, Measure, Paper
-from jominy.stats import Interval, mean_interval, share_interval
+from jominy.stats import Interval, apart_interval, mean_interval, share_interval
 
 FALSE_DISCOVERY_RATE = 0.05
 OURS = Paper(arxiv="", title="our paired comparison")
@@ -52,20 +52,17 @@ def difference_interval(differences_P: Floats) -> Interval:
     0.115
     """
     gains_P, losses_P = np.maximum(differences_P, 0.0), np.maximum(-differences_P, 0.0)
-    gains, losses = share_interval(gains_P), share_interval(losses_P)
-    if gains.low is None or gains.high is None or losses.low is None or losses.high is None:
+    if len(differences_P) < 2:
         return Interval(low=None, high=None)
+    gains, losses = share_interval(gains_P), share_interval(losses_P)
     gain, loss = float(gains_P.mean()), float(losses_P.mean())
     spread = float(gains_P.std() * losses_P.std())
     # The product of the two is 0 at every prompt, so their covariance is -gain * loss.
     correlation = 0.0 if spread <= 0 else max(-gain * loss / spread, -1.0)
-    below = _joined(gain - gains.low, losses.high - loss, correlation)
-    above = _joined(gains.high - gain, loss - losses.low, correlation)
-    return Interval(low=max(gain - loss - below, -1.0), high=min(gain - loss + above, 1.0))
-
-
-def _joined(first: float, second: float, correlation: float) -> float:
-    return math.sqrt(max(first**2 + second**2 - 2 * correlation * first * second, 0.0))
+    between = apart_interval(gain, gains, loss, losses, correlation)
+    if between.low is None or between.high is None:
+        return between
+    return Interval(low=max(between.low, -1.0), high=min(between.high, 1.0))
 
 
 def paired_change(

@@ -177,7 +177,7 @@ def test_a_function_can_be_checked_as_it_is():
     [
         ("no_such_task", "no task 'no_such_task'"),
         ("jominy.records:Reward", "is a class Reward; what can be checked so far is a task"),
-        ("jominy.tasks.arithmetic:MOST_PROBLEMS", "is a int; what can be checked so far"),
+        ("jominy.tasks.sums:MOST_PROBLEMS", "is a int; what can be checked so far"),
         ("jominy.tasks.arithmetic:nothing", "has no 'nothing'"),
         ("jominy.rewards.options:read_options", "is no reward signature"),
     ],

@@ -6,6 +6,8 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -18,9 +20,10 @@ from jominy.lab.building import half_able_spec
 from jominy.lab.characters import PRINTABLE, make_tokenizer
 from jominy.lab.demonstrations import Demonstration, demonstrate, shared_phrases
 from jominy.lab.fitting import Encoded, _add_gradient, _batches, encode
-from jominy.lab.spec import ARCHITECTURES, name_of
+from jominy.lab.spec import ARCHITECTURES, markers_of, name_of
 from jominy.records import Message, Prompt, Reward, Sampling, Task
 from jominy.tasks.loading import load_task
+from tests import tiny
 
 TINY = LabSpec(tasks=("arithmetic:digits=1,operators=+",), steps=3, rows=4, demonstrations=40, width=32, depth=1, context=96)
 
@@ -186,6 +189,8 @@ def test_training_lowers_the_loss_of_the_answers(tiny_folder, tmp_path, monkeypa
         ({"steps": 0}, "steps must be"),
         ({"smoothing": 1.0}, "smoothing must be"),
         ({"width": 100}, "multiple of 32"),
+        ({"masked": ("attempt.wrnog",)}, "masked names kinds of spans"),
+        ({"masked": ("attempt.wrong",)}, "needs tasks that say where attempts and decisions are"),
         ({"architecture": "rnn"}, "there are llama"),
         ({"wrong_share": 0.6, "cut_share": 0.5}, "at most 1"),
         ({"cut_share": 1.0}, "below 1"),
@@ -287,6 +292,34 @@ def test_a_model_without_smoothing_keeps_its_name():
     # made before smoothing could be asked for
     assert name_of(LabSpec(tasks=("arithmetic",)), tasks) == "lab-1e2af142e5cc"
     assert name_of(LabSpec(tasks=("arithmetic",), smoothing=0.1), tasks) != name_of(LabSpec(tasks=("arithmetic",)), tasks)
+
+
+def test_masked_spans_are_read_and_not_learned():
+    """A wrong attempt, its check and RETRY, then the right one: of these the wrong attempt is not learned."""
+    task = load_task("retry:attempts=2,digits=1,operators=+,wrong=1")
+    prompt = task.prompts(1, 0)[0]
+    gold = prompt.gold_answer
+    assert gold is not None
+    assert task.retrying is not None
+    engine: Any = SimpleNamespace(tokenizer=make_tokenizer([gold], markers_of([task]), 256), encode=lambda prompt: [1, 5])
+    shown = Demonstration(prompt=prompt, answer=gold, kind="right")
+    one = encode(engine, shown, ("attempt.wrong",), task.retrying.read)
+    assert engine.tokenizer.decode([one.answer_ids[place] for place in sorted(one.masked)]) == gold[: gold.index("<check>")]
+    assert replace(one, masked=frozenset()) == encode(engine, shown)
+    names = [name_of(LabSpec(tasks=(task.name,), masked=masked), [task]) for masked in ((), ("attempt.wrong",))]
+    assert names[0] != names[1]
+
+
+def test_masked_tokens_have_no_part_in_the_loss():
+    """The oracle is the cross-entropy of the other two answer tokens: the third prompt token tells the first, the second the third."""
+    model = tiny.model("llama")
+    _add_gradient(model, [Encoded(prompt_ids=[5, 6, 7], answer_ids=[9, 10, 11], masked=frozenset({1}))])
+    found = [weight.grad.clone() for weight in model.parameters()]
+    model.zero_grad()
+    logits = model(torch.tensor([[5, 6, 7, 9, 10, 11]])).logits[0]
+    torch.nn.functional.cross_entropy(logits[[2, 4]], torch.tensor([9, 11])).backward()
+    for weight, gradient in zip(model.parameters(), found, strict=True):
+        assert torch.allclose(weight.grad, gradient, atol=1e-5)
 
 
 def test_checks_come_as_often_as_asked(tmp_path, monkeypatch):

@@ -172,7 +172,7 @@ def test_fisher_weights_by_hand():
 
 
 def test_divisors_by_hand():
-    # Rows of 3, 1 and 0 trained tokens, room for 4; the first has two tokens of kind 1 and one of kind 2, the second one of no kind.
+    # Rows of 3, 1 and 0 trained tokens, room for 4; the first has two tokens of stage 1 and one of stage 2, the second one of none.
     inside = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=bool)
     segment = np.array([[1, 1, 2, 2], [0, 1, 1, 1], [0, 0, 0, 0]])
     by_hand = {
@@ -187,7 +187,7 @@ def test_divisors_by_hand():
         np.testing.assert_allclose(scale[inside], values, err_msg=text)
         assert not scale[~inside].any()
         assert load_recipe(text).divide(inside[:0], segment[:0]).shape == (0, 4)
-    # One row alone: the mean over its three tokens, or over its two kinds.
+    # One row alone: the mean over its three tokens, or over its two stages.
     np.testing.assert_allclose(load_recipe("grpo").divide(inside[:1], segment[:1]), [[1 / 3, 1 / 3, 1 / 3, 0]])
     np.testing.assert_allclose(load_recipe("grpo:divide=segments").divide(inside[:1], segment[:1]), [[1 / 4, 1 / 4, 1 / 2, 0]])
     np.testing.assert_allclose(load_recipe("rloo:divide=sequences").divide(inside[:1], segment[:1]), [[1, 1, 1, 0]])
@@ -207,11 +207,10 @@ def test_layout_of_spans():
     ]
     inside, segment = layout(rollouts)
     assert inside.astype(int).tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
-    assert segment.tolist() == [[1, 1, 1, 2, 0], [0, 2, 0, 0, 0]]
+    assert segment.tolist() == [[2, 2, 2, 1, 0], [0, 1, 0, 0, 0]]  # decision comes before sampling
     inside, _ = layout(rollouts, load_recipe("grpo:spans=verdict").spans)
     assert inside.astype(int).tolist() == [[0, 0, 0, 1, 0], [0, 1, 0, 0, 0]]
-    with pytest.raises(ValueError, match="no rollout has spans"):
-        layout([make_rollout(3)], ("verdict",))
+    assert layout([make_rollout(3)], ("verdict",))[0].tolist() == [[False, False, False]]
     assert layout([])[0].shape == (0, 0)
 
 

@@ -59,6 +59,25 @@ def test_a_recipe_bears_the_name_that_makes_it_again():
         ("dr_grpo", "divide=budget need the longest response; add max_tokens"),
         ("dapo", "overlong=off"),
         ("grpo:spans=+", "joined by"),
+        ("grpo:credit_spans=", "joined by"),
+        ("grpo:kl_spans=decision", "kl_spans=decision would do nothing here; add kl=k3"),
+        ("grpo:kl_spans=balanced,kl=none", "would do nothing here; add kl=k3"),
+        ("grpo:kl=k3,kl_spans=balanced+verdict", "is balanced, or kinds joined by"),
+        ("grpo:spans=attempt,credit_spans=decision", "have no token in common"),
+        ("grpo:spans=verdict,credit_spans=decision", "credit_spans=decision would do nothing here, for only spans=verdict train"),
+        ("grpo:kl=k2,spans=attempt.right,kl_spans=attempt.wrong", "have no token in common"),
+        ("grpo:kl=k2,spans=attempt+check,kl_spans=sampling+check", "kl_spans=sampling.check would do nothing"),
+        ("grpo:kl=k2,spans=check+verdict,kl_spans=balanced", "which is one stage"),
+        ("grpo:spans=decision,credit_spans=check+verdict", "credit_spans=check.verdict would do nothing here"),
+        ("grpo:spans=sampling,credit_spans=attempt", "credit_spans=attempt would do nothing here"),
+        ("grpo:kl=k2,spans=decision,kl_spans=verdict+check+attempt", "would do nothing here, for only spans=decision train"),
+        ("grpo:kl=k3,kl_spans=balanced,divide=segments", "would do it twice; leave one of them out"),
+        ("grpo:credit_spans=attempt.rigth", "is ever called 'attempt.rigth'; did you mean attempt.right"),
+        ("sft:spans=check+verdict.accepted", "did you mean verdict.accept"),
+        ("grpo:kl=k3,kl_spans=attempt.", "there is attempt, attempt.right, attempt.wrong"),
+        ("grpo:credit_spans=decision.accept", "is ever called 'decision.accept'; there is decision$"),
+        ("corrected:credit_spans=verdict", "would do nothing here"),
+        ("corrected:success=1", "no option 'success'"),
         ("positive_only:baseline=mean", "no option 'baseline'"),
         ("sft:fill=off", "no option 'fill'"),
         ("grpo:lambda=1", "no option 'lambda'"),
@@ -82,6 +101,8 @@ def test_options_reach_the_recipe():
     recipe = load_recipe("grpo:spans=attempt+verdict,fill=two_then_repeat,kl=k3")
     assert recipe.spans == ("attempt", "verdict")
     assert load_recipe("grpo:spans=attempt,verdict,kl=k3").spans == ("attempt", "verdict")
+    assert load_recipe("grpo:spans=decision,credit_spans=verdict").credit_spans == ("verdict",)
+    assert load_recipe("grpo:spans=plan.long+verdict.retry").spans == ("plan.long", "verdict.retry"), "words of one's own are free"
     assert (recipe.fill, recipe.needs_reference, recipe.zero_stays_zero) == ("two_then_repeat", True, False)
     plain = load_recipe("grpo")
     assert (plain.fill, plain.needs_reference, plain.zero_stays_zero, plain.source) == ("off", False, True, "rollouts")
@@ -118,6 +139,10 @@ OPTIONED = [
     "dapo:kl=k3,dual=3",
     "gspo:truncated=drop,weight=fisher,scale=batch",
     "cispo:kl=k2,divide=segments",
+    "grpo:credit_spans=decision,kl=k3,kl_spans=balanced",
+    "gspo:spans=attempt+verdict,kl=k2,kl_spans=verdict",
+    "dapo:kl=k1_reward,kl_spans=sampling",
+    "corrected:spans=decision,divide=segments",
 ]
 
 
@@ -129,6 +154,7 @@ def test_every_recipe_passes_the_battery(text):
 
 
 GRPO = load_recipe("grpo")
+KL_SOMEWHERE = load_recipe("grpo:kl=k3,kl_spans=verdict")
 
 
 def uncentred(groups: Groups) -> np.ndarray:
@@ -150,32 +176,36 @@ BROKEN: dict[str, tuple[str, Callable[[], Recipe]]] = {
     "unscored in the mean": ("plays no part", lambda: replace(GRPO, credit=counts_the_unscored)),
     "order matters": ("any order", lambda: replace(GRPO, credit=by_position)),
     "constant groups train": ("constant groups", lambda: replace(GRPO, credit=uncentred)),
-    "weighs padding": ("0 outside", lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside: adv)),
+    "weighs padding": ("0 outside", lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside, kl=None: adv)),
     "nan weights": (
         "weights are finite",
-        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside: np.where(inside, adv * np.nan, 0.0)),
+        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside, kl=None: np.where(inside, adv * np.nan, 0.0)),
     ),
     "mean over the batch": (
         "by itself",
-        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside: np.where(inside, adv / inside.sum(), 0.0)),
+        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside, kl=None: np.where(inside, adv / inside.sum(), 0.0)),
     ),
     "mean over the columns": (
         "padding changes no weight",
-        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside: np.where(inside, adv / inside.shape[1], 0.0)),
+        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside, kl=None: np.where(inside, adv / inside.shape[1], 0.0)),
     ),
     "looks at one policy": (
         "depend on differences",
-        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside: np.where(inside, adv * np.exp(logp), 0.0)),
+        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside, kl=None: np.where(inside, adv * np.exp(logp), 0.0)),
     ),
     "adds a bonus": (
         "0 gives weights of 0",
-        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside: np.where(inside, adv + 1.0, 0.0)),
+        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside, kl=None: np.where(inside, adv + 1.0, 0.0)),
     ),
     "wants a reference": (
         "no reference",
-        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside: np.where(inside, adv * (logp - ref), 0.0)),
+        lambda: replace(GRPO, weigh=lambda logp, old, ref, adv, inside, kl=None: np.where(inside, adv * (logp - ref), 0.0)),
     ),
-    "clips everything": ("clipped tokens", lambda: replace(GRPO, clipped=lambda logp, old, ref, adv, inside: adv == adv)),
+    "ignores factors": (
+        "factors scale the KL",
+        lambda: replace(KL_SOMEWHERE, weigh=lambda logp, old, ref, adv, inside, kl=None: KL_SOMEWHERE.weigh(logp, old, ref, adv, inside)),
+    ),
+    "clips everything": ("clipped tokens", lambda: replace(GRPO, clipped=lambda logp, old, ref, adv, inside, kl=None: adv == adv)),
     "divides by nothing": ("the scale is finite", lambda: replace(GRPO, divide=lambda inside, segment: inside / 0.0)),
     "divides by the width": ("changes no scale", lambda: replace(GRPO, divide=lambda inside, segment: inside / inside.shape[1])),
     "wrong shape": ("the scale is finite", lambda: replace(GRPO, divide=lambda inside, segment: np.ones(3))),

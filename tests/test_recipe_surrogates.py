@@ -116,7 +116,8 @@ CASES: dict[str, Surrogate] = {
 
 
 def as_torch(rows: Rows) -> Rows:
-    return Rows(**{field.name: torch.tensor(getattr(rows, field.name)) for field in fields(rows)})
+    there = {field.name: getattr(rows, field.name) for field in fields(rows)}
+    return Rows(**{name: None if value is None else torch.tensor(value) for name, value in there.items()})
 
 
 def spread_rows(seed: int, spread: float) -> Rows:

@@ -189,6 +189,9 @@ class ScriptedTrainer:
     def encode_completion(self, text: str) -> Ints:
         return np.array([7, 1])
 
+    def pieces(self, token_ids: Ints) -> tuple[str, ...]:
+        raise AssertionError
+
     def save_checkpoint(self, folder: Path, state: dict[str, Any]) -> None:
         """Nothing to save."""
 

@@ -1,8 +1,11 @@
 """From graded groups and a recipe to the rows of an optimiser step. Here reward, advantage and weight meet.
 
     keep -> which rollouts train;  credit -> A_i;  divide -> scale_it over all kept rollouts;  rows with A = 0 are not computed
+    A_it = A_i inside the recipe's credit_spans, 0 outside;      f_it, what the KL is multiplied by, from its kl_spans
 
-The last is exact for recipes that say `zero_stays_zero`: a zero weight contributes a zero gradient. They still count in `divide`.
+The divisor counts all tokens that train (`spans`), with credit or without. Not computing rows is exact for recipes that say
+`zero_stays_zero`: a zero weight contributes a zero gradient. They still count in `divide`. Where no rollout has a token in a wanted span
+there are no rows, and the step moves nothing.
 Left out on purpose: old and reference log-probabilities; who owns the engine adds them.
 """
 
@@ -13,7 +16,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jominy.groups import Groups
-from jominy.recipes.masks import layout
+from jominy.recipes.masks import DECISION, SAMPLING, layout, lying_in
+from jominy.recipes.penalties import balanced_factors
 from jominy.recipes.recipe import Recipe
 from jominy.records import Bools, Floats, Ints, Rollout, TrainRow
 
@@ -61,26 +65,39 @@ def rows_to_step(
         prompt_ids: prompt tokens by `Prompt.id`.
 
     Returns:
-        rows, and the [R] positions among the rollouts they belong to, increasing.
+        rows, none where nothing trains, and the [R] positions among the rollouts they belong to, increasing.
     """
     flat = [rollout for group in batch for rollout in group]
     keep_N = recipe.keep(groups) & groups.scored_N & (np.asarray(groups.num_tokens_N) > 0)
     kept = np.flatnonzero(keep_N)
-    inside_KT, segment_KT = layout([flat[position] for position in kept.tolist()], recipe.spans)
+    rollouts = [flat[position] for position in kept.tolist()]
+    inside_KT, segment_KT = layout(rollouts, recipe.spans)
     scale_KT = recipe.divide(inside_KT, segment_KT)
+    credited_KT = lying_in(rollouts, recipe.credit_spans) if recipe.credit_spans else np.ones_like(inside_KT)
+    factors_KT = _kl_factors(recipe, rollouts, inside_KT)
     rows, positions = [], []
     for number, position in enumerate(kept.tolist()):
         length = len(flat[position].token_ids)
         inside, scale = inside_KT[number, :length], scale_KT[number, :length]
-        if not inside.any() or (recipe.zero_stays_zero and advantages_N[position] == 0):
+        advantages = np.where(credited_KT[number, :length], float(advantages_N[position]), 0.0)
+        if not inside.any() or (recipe.zero_stays_zero and not advantages[inside].any()):
             continue
         row = TrainRow(
             prompt_ids=np.asarray(prompt_ids[flat[position].prompt_id], dtype=np.int64),
             completion_ids=np.asarray(flat[position].token_ids, dtype=np.int64),
-            advantages=np.full(length, float(advantages_N[position])),
+            advantages=advantages,
             inside=inside,
             scale=scale,
+            kl_factors=None if factors_KT is None else factors_KT[number, :length],
         )
         rows.append(row)
         positions.append(position)
     return rows, np.array(positions, dtype=np.int64)
+
+
+def _kl_factors(recipe: Recipe, rollouts: Sequence[Rollout], inside_KT: Bools) -> Floats | None:
+    """[K, T] what the KL term of each token is multiplied by; None is 1 everywhere."""
+    if recipe.kl_balanced:
+        sampling_KT, decision_KT = (lying_in(rollouts, (stage,)) & inside_KT for stage in (SAMPLING, DECISION))
+        return balanced_factors(sampling_KT, decision_KT)
+    return lying_in(rollouts, recipe.kl_spans).astype(np.float64) if recipe.kl_spans else None

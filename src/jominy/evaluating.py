@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from jominy.engines import TrainingEngine
 from jominy.measures.drift import kl_to_start
 from jominy.measures.passk import measure_passk
-from jominy.records import AnyReward, Measure, Prompt, RewardFunction
+from jominy.records import AnyReward, Measure, Prompt, Retrying, RewardFunction
 from jominy.sampling import draw, start_run
 from jominy.specs import RunSpec
 from jominy.steplog import write_start_logprobs
@@ -34,15 +34,18 @@ def evaluate(
     folder: RunFolder,
     step: int,
     panel: Panel,
+    retrying: Retrying | None = None,
 ) -> dict[str, Any]:
     """Draws and grades the held-out prompts into `folder`; a folder that an earlier call finished is read, not drawn again.
+
+    With `retrying`, that of the task which the prompts are of, the rollouts get their spans.
 
     Returns:
         the line of evaluations.jsonl.
     """
     started = time.monotonic()
     if not (folder.exists() and folder.read_run()["status"] == "finished"):
-        _draw(engine, spec, prompts, rewards, folder, step, panel)
+        _draw(engine, spec, prompts, rewards, folder, step, panel, retrying)
     kl = None if step == 0 or spec.temperature != 1 else _kl(engine, prompts, folder)
     groups = groups_of(folder.rollouts(), spec.data.success)
     return {
@@ -67,12 +70,13 @@ def _draw(
     folder: RunFolder,
     step: int,
     panel: Panel,
+    retrying: Retrying | None,
 ) -> None:
     sampler = engine.sampler(step)
     sampling = spec.sampling(spec.evaluate.eval_task or spec.task, len(prompts), spec.evaluate.eval_rollouts)
     run = start_run(folder, sampling, sampler, prompts)
     panel.stage("evaluating", len(prompts) * sampling.rollouts)
-    draw(sampler, sampling, folder, run, prompts, *rewards, panel.advance)
+    draw(sampler, sampling, folder, run, prompts, *rewards, panel.advance, retrying)
     folder.write_run({**run, "status": "finished", "spec": asdict(sampling)})
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from jominy.grading import check_group_size, trained_of
 from jominy.groups import Groups
 from jominy.recipes.loading import load_recipe
+from jominy.recipes.masks import DECISION, stage_of
 from jominy.recipes.recipe import Recipe
-from jominy.records import AnyReward, Prompt, RewardFunction
-from jominy.sampling import environment, load_task_and_rewards, sources_of
+from jominy.records import AnyReward, Prompt, Retrying, RewardFunction, Task
+from jominy.sampling import environment, load_task_and_rewards, model_path_of, sources_of
 from jominy.schedule import split_held_out
 from jominy.selecting import Selection, select
 from jominy.specs import RunSpec, SampleSpec
@@ -49,6 +50,10 @@ class Plan:
     """Hashes of the user's files: tasks, reward, recipe, model."""
     selection: Selection | None = None
     """Why the pool is what it is, where `--select` chose it."""
+    retrying: Retrying | None = None
+    """How responses to the pool alternate between attempts and decisions, so that they get their spans; None where they do not."""
+    eval_retrying: Retrying | None = None
+    """The same of the held-out prompts."""
 
 
 def prepare(spec: RunSpec, chosen: Selection | None = None) -> Plan:
@@ -63,24 +68,23 @@ def prepare(spec: RunSpec, chosen: Selection | None = None) -> Plan:
     """
     spec.check()
     recipe = load_recipe(spec.recipe, spec.max_tokens)
-    if recipe.spans:
-        kinds = ", ".join(recipe.spans)
-        raise ValueError(f"recipe {recipe.name} trains spans of kind {kinds}, but no task marks spans so far; leave spans out")
     sampling = spec.sampling(spec.task, spec.prompts, spec.rollouts)
     task, reward, gold = load_task_and_rewards(sampling)
+    _check_spans(recipe, task)
     check_group_size(reward, spec.rollouts)
-    _check_group(recipe, (trained_of(reward) or spec.rollouts) if recipe.source == "rollouts" else 1)
+    _check_group(recipe, 1 if recipe.source == "demonstrations" else trained_of(reward) or spec.rollouts)
     evaluating, own = spec.evaluate.eval_every > 0, spec.evaluate.eval_task is None
     wanted = spec.data.pool + (spec.evaluate.eval_prompts if evaluating and own else 0)
     pool = task.prompts(wanted, spec.seed)
     held_out: list[Prompt] = []
     if evaluating and own:
         pool, held_out = split_held_out(pool, spec.evaluate.eval_prompts, spec.data.pool)
-    eval_rewards, sources = (reward, gold), sources_of(sampling) | sources_of_recipe(spec.recipe)
+    eval_rewards, eval_retrying = (reward, gold), task.retrying
+    sources = sources_of(sampling) | sources_of_recipe(spec.recipe)
     if evaluating and not own:
         other = _eval_sampling(spec)
         eval_task, pays, tells = load_task_and_rewards(other)
-        held_out, eval_rewards = eval_task.prompts(other.prompts, spec.seed), (pays, tells)
+        held_out, eval_rewards, eval_retrying = eval_task.prompts(other.prompts, spec.seed), (pays, tells), eval_task.retrying
         sources |= sources_of(other)
         if not held_out:
             raise ValueError(f"--eval-task {spec.evaluate.eval_task!r} gave no prompts")
@@ -95,7 +99,33 @@ def prepare(spec: RunSpec, chosen: Selection | None = None) -> Plan:
         eval_rewards=eval_rewards,
         sources=sources,
         selection=chosen,
+        retrying=task.retrying,
+        eval_retrying=eval_retrying,
     )
+
+
+def _check_spans(recipe: Recipe, task: Task) -> None:
+    """A recipe that asks for spans needs a task whose responses have some, one that asks for decisions a task that leaves some.
+
+    It is read off what the recipe does, so recipes of the user's own are checked too.
+    """
+    named = {"spans": recipe.spans, "credit_spans": recipe.credit_spans, "kl_spans": recipe.kl_spans}
+    asked = {f"{option}={'+'.join(names)}": names for option, names in named.items() if names}
+    if recipe.kl_balanced:
+        asked["kl_spans=balanced"] = (DECISION,)
+    if recipe.source == "corrected":
+        asked = {"decisions put right": (DECISION,)}
+    if task.retrying is not None and task.retrying.num_attempts > 1:
+        return
+    idle = list(asked) if task.retrying is None else [what for what, names in asked.items() if set(map(stage_of, names)) == {DECISION}]
+    if not idle:
+        return
+    way_out = "take another recipe" if recipe.source == "corrected" else "leave that out"
+    if task.retrying is None:
+        lacks, remedy = f"responses to task {task.name!r} have no spans", "use task retry or one of yours whose Task says `retrying`"
+    else:
+        lacks, remedy = f"one attempt, as in task {task.name!r}, leaves nothing to decide", "give it attempts=2 or more"
+    raise ValueError(f"recipe {recipe.name} asks for {', '.join(idle)}, and {lacks}; {way_out}, or {remedy}")
 
 
 def _eval_sampling(spec: RunSpec) -> SampleSpec:
@@ -173,7 +203,7 @@ def begin(folder: TrainFolder, plan: Plan, first: int, *, overwrite: bool) -> No
         folder.clear()
         folder.run.write_prompts(plan.pool)
         run = {"verb": "train", "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "environment": environment()}
-    run |= {"status": "running", "spec": asdict(plan.spec), "sources": plan.sources}
+    run |= {"status": "running", "spec": asdict(plan.spec), "sources": plan.sources, "model_path": model_path_of(plan.spec.model)}
     if plan.selection is not None:
         run["selected"] = plan.selection.to_json()
     folder.run.write_run(run | {"num_pool": len(plan.pool), "num_held_out": len(plan.held_out)})

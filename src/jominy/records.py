@@ -20,7 +20,8 @@ Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
 Severity = Literal["stop", "fix", "watch", "good"]
-Stop = Literal["eos", "length", "error"]
+Stop = Literal["eos", "length", "text", "error"]
+Decision = Literal["accept", "retry", "forced", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class Span:
     """
 
     kind: str
-    """attempt, check, verdict, ..."""
+    """attempt.right, attempt.wrong, check, verdict.accept, verdict.retry ...: a kind and, behind a dot, what is known of it."""
     start: int
     """First token, counted in the completion."""
     end: int
@@ -136,7 +137,7 @@ class Rollout:
     logprobs_t1: Floats | None
     """[T] nats, the same at temperature 1: what clarity and re-scoring compare with."""
     stop: Stop
-    """eos: a stop token was drawn; length: cut at the token limit; error: the engine failed."""
+    """eos: a stop token was drawn; length: cut at the token limit; text: one of `Sampling.stops` was written; error: the engine failed."""
     policy: str
     """Model and revision or step that drew it."""
     temperature: float
@@ -183,7 +184,7 @@ class TrainRow:
     completion_ids: Ints
     """[T] tokens that are trained, at least one."""
     advantages: Floats
-    """[T] credit of each token."""
+    """[T] credit of each token; 0 outside the spans that a recipe credits."""
     inside: Bools
     """[T] whether the token trains; the recipe's masks are in here."""
     scale: Floats
@@ -192,6 +193,8 @@ class TrainRow:
     """[T] nats under the policy that drew it, at the sampling temperature; None on policy, where they are the present ones."""
     reference_logprobs: Floats | None = None
     """[T] nats under the policy that training started from; None when the recipe has no KL."""
+    kl_factors: Floats | None = None
+    """[T] what the KL term of each token is multiplied by, at least 0; None is 1 everywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +212,8 @@ class Sampling:
     """Longest response in tokens."""
     entropies: bool = False
     """Whether to keep the entropy of the softmax behind each token; costs a pass over the logits."""
+    stops: tuple[str, ...] = ()
+    """A row also ends with the token that completes one of these texts; what that token says behind the text stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +332,81 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TextSpan:
+    """A named stretch of a response's characters; `Span` is the same in tokens.
+
+    Example: TextSpan(kind="attempt.wrong", start=0, end=41, index=0)
+    """
+
+    kind: str
+    """attempt.right, attempt.wrong, attempt (nobody knows), check, verdict.accept, verdict.retry; or a name of the user's own."""
+    start: int
+    """First character."""
+    end: int
+    """One past the last character; equal to `start` for a decision that only the stop token says."""
+    index: int = 0
+    """Which attempt it belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at the answer, and what was decided about it.
+
+    Example: Attempt(answer="46", correct=False, decision="retry")
+    """
+
+    answer: str | None
+    """What it answers; None when no answer can be read."""
+    correct: bool | None
+    """Whether that is right; None where nobody can tell."""
+    decision: Decision
+    """accept or retry: what the model decided; forced: the last attempt there may be, so nothing was decided; none: it broke off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A response as attempts and decisions about them.
+
+    Example: Trace(attempts=(Attempt(answer="46", correct=True, decision="accept"),), spans=(TextSpan(...), ...), problem="")
+    """
+
+    attempts: tuple[Attempt, ...]
+    """In order; empty when the response holds none."""
+    spans: tuple[TextSpan, ...]
+    """Their stretches of the text, in order, none overlapping another."""
+    problem: str
+    """Why the form is broken, one of few short texts that can be counted; empty when it is not."""
+
+
+TraceReader = Callable[[Prompt, str, Stop], Trace]
+"""(prompt, text without the stop token, how it ended) -> what was tried and decided in it. Pure; never raises on any text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """How the responses of a task alternate between solving and deciding.
+
+    Example: load_task("retry").retrying.num_attempts == 3
+    """
+
+    num_attempts: int
+    """K, the most attempts there may be; the answer of the K-th stands without a decision."""
+    read: TraceReader
+    """What was tried and decided in a response."""
+    solution_end: str
+    """Text that ends an attempt: here the word passes from solving to deciding."""
+    decision_end: str
+    """Text that ends a decision: here the word passes back."""
+    verdicts: tuple[str, str]
+    """(accept, retry) as the text writes them, from the first character that differs."""
+    put_right: Callable[[Prompt, str, Stop], str | None]
+    """The response with its first wrong decision replaced by the right one and cut behind it; the response itself, cut behind the last
+    decision, when all are right; None when it holds no decision."""
+    markers: tuple[str, ...] = ()
+    """Texts that stand in every response; a made-to-order model reads each as one token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Prompts and how responses to them are graded.
 
@@ -348,5 +428,7 @@ class Task:
     form it writes in. For measuring only, never for training; None where the task has no such rule."""
     read_steps: Callable[[Prompt, str, Stop], Working] | None = None
     """What a program sees in a response's written steps: its method and its error, exactly. None where no program can tell."""
+    retrying: Retrying | None = None
+    """How its responses alternate between attempts and decisions about them; None where they do not."""
     paper: Paper | None = None
     """Source of the data or of the checkers."""

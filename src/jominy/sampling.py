@@ -24,10 +24,11 @@ from jominy.engines import Engine
 from jominy.grading import Graders, check_group_size, needs_entropies
 from jominy.packing import rows_to_score
 from jominy.progress import Advance, rollout_bar, stage
-from jominy.records import AnyReward, Prompt, RewardFunction, Rollout, Sampling, Task
+from jominy.records import AnyReward, Prompt, Retrying, RewardFunction, Rollout, Sampling, Task
 from jominy.specs import SampleSpec
 from jominy.store import RunFolder
 from jominy.tasks.samples import Samples, parse_samples
+from jominy.tracing import marked
 
 FLUSH_EVERY_S = 5.0
 RESCORED_GROUPS = 4
@@ -107,7 +108,7 @@ def sample(
         run = _continued(run, engine, out) if run is not None else start_run(folder, spec, engine, prompts)
         with rollout_bar(f"{spec.model} on {spec.task}", sum(map(samples.of, rest)), quiet=quiet) as advance:
             try:
-                draw(engine, spec, folder, run, rest, reward, gold, advance)
+                draw(engine, spec, folder, run, rest, reward, gold, advance, task.retrying)
             except KeyboardInterrupt:
                 folder.write_run({**run, "status": "interrupted"})
                 raise
@@ -176,6 +177,7 @@ def start_run(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequ
         "status": "running",
         "spec": asdict(spec),
         "sources": sources_of(spec),
+        "model_path": model_path_of(spec.model),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "environment": environment(),
         "policy": engine.name,
@@ -185,6 +187,12 @@ def start_run(folder: RunFolder, spec: SampleSpec, engine: Engine, prompts: Sequ
     }
     folder.write_run(run)
     return run
+
+
+def model_path_of(model: str) -> str | None:
+    """Where a model that was named by its folder lies, so that it is found from any working directory; None for any other name."""
+    folder = Path(model)
+    return str(folder.resolve()) if (folder / "config.json").is_file() else None
 
 
 def sources_of(spec: SampleSpec) -> dict[str, str]:
@@ -225,8 +233,12 @@ def draw(
     reward: AnyReward,
     gold: RewardFunction | None,
     advance: Advance,
+    retrying: Retrying | None = None,
 ) -> None:
-    """Draw, grade and write group by group; what is finished when anything stops it has been written."""
+    """Draw, grade, mark and write group by group; what is finished when anything stops it has been written.
+
+    With `retrying` every rollout gets its spans; without it none has any.
+    """
     by_id = {prompt.id: prompt for prompt in prompts}
     settings = Sampling(temperature=spec.temperature, top_p=spec.top_p, max_tokens=spec.max_tokens, entropies=needs_entropies(reward))
     waiting: list[Rollout] = []
@@ -236,7 +248,7 @@ def draw(
         try:
             for group, seconds in _timed(_groups_of_all_sizes(engine, spec, prompts, settings, advance)):
                 started = time.monotonic()
-                waiting += graders.grade([group], by_id)[0]
+                waiting += marked(graders.grade([group], by_id)[0], by_id, retrying)
                 timing["sampling_s"] += seconds
                 timing["grading_s"] += time.monotonic() - started
                 timing["num_tokens"] += sum(len(rollout.token_ids) for rollout in group)

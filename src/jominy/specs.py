@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Suppress, arg
+from tyro.conf import OmitArgPrefixes, Suppress, UseAppendAction, arg
 
 ProbeName = Literal["few_shot", "contamination"]
 """What `diagnose` can sample beyond the run, as `--probe` takes it."""
@@ -94,6 +94,38 @@ class DiagnosisSpec:
         for name in ("steps", "prompts_per_step"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSpec:
+    """What `explain` says about attempts and decisions."""
+
+    spans: Annotated[str | None, arg(metavar="READER")] = None
+    """Who tells attempts from decisions: task (the task's own, the default where it has one), lexical or lexical:words=wait+hmm (words of
+    doubt), markers:attempt=<try>...</try>,verdict=<v>...</v>,accept=YES,retry=NO, or my_file.py:function."""
+    credit: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="RECIPE")] = ()
+    """An objective to ask what it would have credited on these responses, e.g. grpo:kl=k3; can be given several times. Default: grpo, sft,
+    rft, grpo:kl=k3, grpo:kl=k1_reward."""
+    gradients: bool = False
+    """Also how far the credit reaches: the gradients at logits and parameters by stage; needs the model and takes a while."""
+    no_swap: bool = False
+    """Do not let the two policies write responses together: nothing is drawn; what an earlier call drew is shown."""
+    swap_prompts: int = 48
+    """Held-out prompts of the swap."""
+    swap_rollouts: int = 8
+    """Responses a prompt in each of its four combinations."""
+    swap_task: Annotated[str | None, arg(metavar="TASK")] = None
+    """Swap on prompts of this task, e.g. retry:digits=4 for longer numbers; default: on the held-out prompts."""
+    bank: int = 64
+    """Attempts, half of them right, that both policies decide about; 0: none."""
+
+    def check(self) -> None:
+        """Raises ValueError naming the first field that cannot be."""
+        for name in ("swap_prompts", "swap_rollouts"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(self, name)}")
+        if self.bank < 0 or self.bank % 2:
+            raise ValueError(f"--bank must be an even number, half of them right attempts and half wrong, or 0; got {self.bank}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from jominy.evaluating import evaluate
 from jominy.interrupting import finish_step_first
 from jominy.preparing import Plan, begin, prepare, where_it_stands
 from jominy.progress import stage
+from jominy.recipes.recipe import Recipe
 from jominy.sampling import resolve_model
 from jominy.schedule import learning_rate_at
 from jominy.selecting import kept_selection
@@ -121,7 +122,7 @@ def train(
 def check_room(engine: TrainingEngine, plan: Plan) -> None:
     """Raises ValueError when a prompt with its response, or with the gold answer that is learned, does not fit into the model's context."""
     engine.check(plan.held_out, plan.spec.max_tokens)
-    if plan.recipe.source == "rollouts":
+    if plan.recipe.source != "demonstrations":
         engine.check(plan.pool, plan.spec.max_tokens)
         return
     for prompt in plan.pool:
@@ -187,11 +188,16 @@ class Run:
             raise Explosion(self._stopped(step, batch, str(error))) from error
         update_s = time.monotonic() - updating
         seen["kl_nats"] = None
-        if spec.evaluate.kl_rollouts and self.plan.recipe.source == "rollouts":
+        if spec.evaluate.kl_rollouts and self.plan.recipe.source != "demonstrations":
             seen["kl_nats"] = 0.0 if step == 1 else kl_to_start(self.engine, batch, self.prompts, spec.evaluate.kl_rollouts)
         line = {"step": step, "policy": batch.drawn[0][0].policy, **drawn(batch.drawn, spec.data.success), **seen}
         line |= {"learning_rate": rate, "num_batches": batch.num_batches, "num_places": batch.num_places}
-        line |= {"num_live_prompts": batch.num_live_prompts, "sampling_s": batch.sampling_s, "grading_s": batch.grading_s}
+        line |= {
+            "num_live_prompts": batch.num_live_prompts,
+            "left_out": batch.left_out,
+            "sampling_s": batch.sampling_s,
+            "grading_s": batch.grading_s,
+        }
         line |= {"update_s": update_s, "sampling_tokens_per_s": speed(line["num_tokens"], batch.sampling_s)}
         line |= {"update_tokens_per_s": speed(seen["update_tokens"], update_s), "memory_gib": peak_memory_gib()}
         self._write(step, batch, {**line, "step_s": time.monotonic() - started})
@@ -206,7 +212,7 @@ class Run:
         self.panel.step(line)
         self.tracker.log(step, flat_numbers(line))
         if len(self.lines) == min(self.spec.update.patience, self.spec.steps) and not any(map(self._teaches, self.lines)):
-            why = nothing_to_learn(batch, self.lines)
+            why = nothing_to_learn(self.plan.recipe, batch, self.lines)
             self.say_status("stopped", why=why)
             raise ValueError(why)
 
@@ -219,7 +225,8 @@ class Run:
         if not self.plan.held_out or step in {line["step"] for line in read_evaluations(self.folder.path)}:
             return
         folder = self.folder.evaluation(step)
-        line = evaluate(self.engine, self.spec, self.plan.held_out, self.plan.eval_rewards, folder, step, self.panel)
+        prompts, rewards, retrying = self.plan.held_out, self.plan.eval_rewards, self.plan.eval_retrying
+        line = evaluate(self.engine, self.spec, prompts, rewards, folder, step, self.panel, retrying)
         append_line(self.folder.evaluations_file, line)
         self.panel.evaluated(line)
         self.tracker.log(step, flat_numbers(line))
@@ -274,12 +281,20 @@ class Run:
         )
 
 
-def nothing_to_learn(batch: Batch, lines: Sequence[dict[str, Any]]) -> str:
+def nothing_to_learn(recipe: Recipe, batch: Batch, lines: Sequence[dict[str, Any]]) -> str:
     """Why a run is given up after its first steps, the last of which drew `batch`."""
     known = [line["reward"] for line in lines if line["reward"] is not None]
     if not known:
         notes = [rollout.reward.note for group in batch.drawn for rollout in group if rollout.reward is not None]
         return f"no response of the first {len(lines)} steps could be graded; the last ones: {notes[0]}"
+    spans = "+".join(recipe.spans or recipe.credit_spans)
+    drawn_anything = batch.groups.num_rollouts > 0
+    paid = drawn_anything and bool((recipe.keep(batch.groups) & (recipe.credit(batch.groups) != 0)).any())
+    if not any(line["num_rows"] for line in lines) and spans and (paid or not drawn_anything):
+        return (
+            f"no response of the first {len(lines)} steps had anything in the spans that recipe {recipe.name} trains ({spans}); train the "
+            "model on the form first (recipe sft), raise --max-tokens, or name spans that there are"
+        )
     return (
         f"no response of the first {len(lines)} steps carried a gradient from its reward: the last mean reward was {known[-1]:.4g}, and "
         "equal rewards teach nothing. `jominy diagnose` on the same task says why: too hard, too easy, or a reward that is constant"

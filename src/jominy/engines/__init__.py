@@ -44,8 +44,64 @@ class Engine(Protocol):
         ...
 
 
-TokenFunction = Callable[[Any, Any, Any, Any, Any], Any]
-"""`weigh` and `clipped` of a recipe: (logp, old, reference or None, advantage, inside), each [B, T]."""
+class ContinuingEngine(Engine, Protocol):
+    """An engine that can go on with what another one wrote."""
+
+    @property
+    def vocabulary(self) -> str:
+        """Size and fingerprint of the vocabulary; two engines that agree in it read and write the same tokens."""
+        ...
+
+    @property
+    def context(self) -> int | None:
+        """Longest sequence of prompt and response in tokens; None where nobody knows of a limit."""
+        ...
+
+    def encode_text(self, text: str) -> list[int]:
+        """The tokens of a stretch of a response: no special tokens around it."""
+        ...
+
+    def continue_from(
+        self,
+        prompts: Sequence[Prompt],
+        begun: Sequence[Rollout],
+        sampling: Sampling,
+        seed: int,
+        on_progress: OnProgress | None = None,
+        tag: str = "",
+    ) -> list[Rollout]:
+        """Each of `begun`, in order, with more tokens: whole responses again.
+
+        A token depends on (seed, prompt id + tag, index, its place in the response) and on what stands before it, so with one engine,
+        one seed and no tag a response drawn in pieces is the response that `sample` draws at once, up to float noise.
+
+        Args:
+            prompts: at least those that `begun` answer, distinct ids.
+            begun: responses without a stop token, shorter than `sampling.max_tokens`; without tokens is allowed.
+            sampling: `max_tokens` counts the whole response; `stops` looks at what is drawn here.
+            seed: as in `sample`.
+            on_progress: as in `sample`.
+            tag: makes other draws for the same seed, prompt and index.
+        """
+        ...
+
+
+class TokenFunction(Protocol):
+    """A function of the log-probabilities and advantages of B rows, all [B, T] in nats, tokens outside `inside_BT` meaningless.
+
+    The last argument multiplies the KL term of each token; None is 1 everywhere, and then it is left out of the call.
+    """
+
+    def __call__(
+        self,
+        logp_BT: Any,
+        old_BT: Any,
+        reference_BT: Any | None,
+        advantage_BT: Any,
+        inside_BT: Any,
+        kl_factors_BT: Any | None = None,
+        /,
+    ) -> Any: ...  # pragma: no cover - a signature only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,6 +172,10 @@ class TrainingEngine(Protocol):
 
     def encode_completion(self, text: str) -> Ints:
         """[T] tokens of a response with the token that ends it."""
+        ...
+
+    def pieces(self, token_ids: Ints) -> tuple[str, ...]:
+        """[T] the text that each token of a response contributes, as in `Rollout.pieces`."""
         ...
 
     def save_checkpoint(self, folder: Path, state: dict[str, Any]) -> None:

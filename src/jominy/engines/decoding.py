@@ -2,7 +2,8 @@
 
 Rows are admitted a group at a time, as soon as a whole one fits; a finished row leaves after the step that finished it; a group is
 yielded when its last row has left. What a row draws depends on its own uniforms and its own prompt only, so the schedule moves rollouts
-by float noise at most.
+by float noise at most. A response that is begun already goes on with the uniforms of its next positions: drawn in pieces it is the
+response that is drawn at once.
 Left out: the model (lanes.py), the draw (drawing.py), text and records (local.py).
 LIMIT: a group larger than the batch is decoded in portions, and its prompt is read once a portion.
 """
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from jominy.engines import OnProgress
 from jominy.engines.drawing import Drawn, draw, uniforms
 from jominy.engines.lanes import Lanes
-from jominy.records import Bools, Floats, Ints, Sampling
+from jominy.engines.stopping import TextStops
+from jominy.records import Bools, Floats, Ints, Sampling, Stop
 
 PROGRESS_STEPS = 4
 
@@ -31,7 +33,7 @@ class Drawing:
     """What one row drew.
 
     Example: Drawing(index=3, token_ids=np.array([44, 2]), logprobs=np.array([-0.1, -0.02]),
-                     logprobs_t1=np.array([-0.1, -0.02]), stopped=True)
+                     logprobs_t1=np.array([-0.1, -0.02]), stop="eos")
     """
 
     index: int
@@ -42,8 +44,8 @@ class Drawing:
     """[T] nats at the sampling temperature."""
     logprobs_t1: Floats
     """[T] nats at temperature 1."""
-    stopped: bool
-    """Whether the last token is a stop token."""
+    stop: Stop
+    """Why it ends: eos, text or length."""
     entropies: Floats | None = None
     """[T] nats; None unless asked for."""
 
@@ -52,15 +54,13 @@ class Drawing:
 class Portion:
     """Rows of one group that are admitted together.
 
-    Example: Portion(group=0, first=0, count=16)
+    Example: Portion(group=0, indices=(0, 1, 2, 3))
     """
 
     group: int
     """Number of the prompt in the call."""
-    first: int
-    """Index of the first rollout."""
-    count: int
-    """Rollouts."""
+    indices: tuple[int, ...]
+    """Which rollouts of the group."""
 
 
 class Columns:
@@ -85,7 +85,7 @@ class Columns:
         """Adds the rows of a portion at the end."""
         count, max_tokens = uniforms_nT.shape
         self.group_B = np.append(self.group_B, np.full(count, portion.group))
-        self.index_B = np.append(self.index_B, np.arange(portion.first, portion.first + count))
+        self.index_B = np.append(self.index_B, np.array(portion.indices, dtype=np.int64))
         self.length_B = np.append(self.length_B, np.zeros(count, dtype=np.int64))
         self.uniforms_BT = np.concatenate([self.uniforms_BT, uniforms_nT])
         self.tokens_BT = np.concatenate([self.tokens_BT, np.zeros((count, max_tokens), dtype=np.int64)])
@@ -113,7 +113,7 @@ class Columns:
         self.length_B[rows] += 1
         return tokens
 
-    def drawing(self, row: int, stopped: bool) -> Drawing:
+    def drawing(self, row: int, stop: Stop) -> Drawing:
         """What one row drew, copied out."""
         end = self.length_B[row]
         return Drawing(
@@ -121,7 +121,7 @@ class Columns:
             token_ids=self.tokens_BT[row, :end].copy(),
             logprobs=self.logprobs_BT[row, :end].copy(),
             logprobs_t1=self.logprobs_t1_BT[row, :end].copy(),
-            stopped=stopped,
+            stop=stop,
             entropies=None if self.entropies_BT is None else self.entropies_BT[row, :end].copy(),
         )
 
@@ -136,24 +136,43 @@ class Loop:
         capacity: int,
         prompts: Sequence[list[int]],
         prompt_ids: Sequence[str],
-        num_rollouts: int,
+        rollouts: Sequence[Sequence[int]],
+        begun: Sequence[int],
         sampling: Sampling,
         seed: int,
         stop_ids: Sequence[int],
+        text_stops: TextStops | None,
         device: torch.device,
         on_progress: OnProgress | None,
     ) -> None:
-        """`prompts` are token ids; longer ones go first, so that neighbours have like lengths and the padding is small."""
+        """Longer prompts go first, so that neighbours have like lengths and the padding is small.
+
+        Args:
+            lanes: room for `capacity` rows.
+            capacity: rows in flight at most.
+            prompts: token ids of each prompt, with what there is of its response behind them.
+            prompt_ids: who they are; part of what the uniforms depend on.
+            rollouts: of each prompt, the numbers of the rollouts to draw, increasing.
+            begun: of each prompt, how many of its tokens belong to the response.
+            sampling: `max_tokens` counts the whole response, what is begun included.
+            seed: of the uniforms.
+            stop_ids: tokens that end a row.
+            text_stops: texts that do; None without any.
+            device: of the logits.
+            on_progress: called every few steps.
+        """
         self.lanes, self.capacity, self.prompts, self.prompt_ids = lanes, capacity, prompts, prompt_ids
-        self.num_rollouts, self.sampling, self.seed, self.device = num_rollouts, sampling, seed, device
+        self.rollouts, self.begun, self.sampling, self.seed, self.device = rollouts, begun, sampling, seed, device
+        self.limit_G = sampling.max_tokens - np.array(begun, dtype=np.int64)
+        self.text_stops = text_stops
         self.stop_ids = np.array(sorted(stop_ids), dtype=np.int64)
         self.on_progress = on_progress
-        self.columns = Columns(sampling.max_tokens, entropies=sampling.entropies)
+        self.columns = Columns(int(self.limit_G.max()), entropies=sampling.entropies)
         by_length = sorted(range(len(prompts)), key=lambda number: -len(prompts[number]))
         self.waiting = deque(
-            Portion(group=group, first=first, count=min(capacity, num_rollouts - first))
+            Portion(group=group, indices=tuple(rollouts[group][first : first + capacity]))
             for group in by_length
-            for first in range(0, num_rollouts, capacity)
+            for first in range(0, len(rollouts[group]), capacity)
         )
         self.finished: dict[int, list[Drawing]] = {group: [] for group in by_length}
         self.news = np.zeros(2, dtype=np.int64)
@@ -181,21 +200,27 @@ class Loop:
         portions: list[Portion] = []
         if self.lanes.one_prompt_at_a_time:
             return [self.waiting.popleft()] if self.waiting and not len(self.columns) else []
-        while self.waiting and self.waiting[0].count <= room:
-            room -= self.waiting[0].count
+        while self.waiting and len(self.waiting[0].indices) <= room:
+            room -= len(self.waiting[0].indices)
             portions.append(self.waiting.popleft())
         return portions
 
     def _admit(self, portions: list[Portion]) -> Bools:
         """Reads the prompts, appends the rows and draws their first tokens."""
         first_row = len(self.columns)
-        counts = [portion.count for portion in portions]
+        counts = [len(portion.indices) for portion in portions]
         logits_PV = self.lanes.admit([self.prompts[portion.group] for portion in portions], counts)
         for portion in portions:
-            indices = range(portion.first, portion.first + portion.count)
-            drawn = [uniforms(self.seed, self.prompt_ids[portion.group], index, self.sampling.max_tokens) for index in indices]
-            self.columns.append(portion, np.stack(drawn))
+            self.columns.append(portion, self._uniforms(portion))
         return self._draw(logits_PV, np.repeat(np.arange(len(portions)), counts), np.arange(first_row, len(self.columns)))
+
+    def _uniforms(self, portion: Portion) -> NDArray[np.float64]:
+        """[rows, most tokens of any row]: the numbers of the positions that are still to be drawn, zeros behind them."""
+        identity, begun, limit = self.prompt_ids[portion.group], self.begun[portion.group], int(self.limit_G[portion.group])
+        uniforms_nT = np.zeros((len(portion.indices), int(self.limit_G.max())))
+        for row, index in enumerate(portion.indices):
+            uniforms_nT[row, :limit] = uniforms(self.seed, identity, index, self.sampling.max_tokens)[begun:]
+        return uniforms_nT
 
     def _draw(self, logits: torch.Tensor, source: Ints, rows: Ints) -> Bools:
         """Draws and records one token for each of `rows` from logits[source]; returns [B] which rows are finished."""
@@ -206,8 +231,18 @@ class Loop:
         tokens = columns.record(rows, drawn)
         self.news[1] += len(rows)
         finished_B = np.zeros(len(columns), dtype=bool)
-        finished_B[rows] = np.isin(tokens, self.stop_ids) | (columns.length_B[rows] == self.sampling.max_tokens)
+        finished_B[rows] = np.isin(tokens, self.stop_ids) | (columns.length_B[rows] == self.limit_G[columns.group_B[rows]])
+        if self.text_stops is not None:
+            for row in rows[self.text_stops.may_end(tokens) & ~finished_B[rows]].tolist():
+                finished_B[row] = self.text_stops.ended(columns.tokens_BT[row, : columns.length_B[row]])
         return finished_B
+
+    def _why(self, row: int) -> Stop:
+        """Why a finished row ends."""
+        tokens = self.columns.tokens_BT[row, : self.columns.length_B[row]]
+        if np.isin(tokens[-1], self.stop_ids):
+            return "eos"
+        return "text" if self.text_stops is not None and self.text_stops.ended(tokens) else "length"
 
     def _after(self, finished_B: Bools) -> Iterator[tuple[int, list[Drawing]]]:
         """Takes finished rows out and yields the groups that this completes."""
@@ -216,9 +251,8 @@ class Loop:
         complete = []
         for row in np.flatnonzero(finished_B).tolist():
             group = int(self.columns.group_B[row])
-            last = self.columns.tokens_BT[row, self.columns.length_B[row] - 1]
-            self.finished[group].append(self.columns.drawing(row, bool(np.isin(last, self.stop_ids))))
-            if len(self.finished[group]) == self.num_rollouts:
+            self.finished[group].append(self.columns.drawing(row, self._why(row)))
+            if len(self.finished[group]) == len(self.rollouts[group]):
                 complete.append(group)
         self.news[0] += int(np.count_nonzero(finished_B))
         self.columns.reorder(self.lanes.leave(finished_B))

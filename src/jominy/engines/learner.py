@@ -83,7 +83,7 @@ class Learner:
     def gradient(self, rows: Sequence[TrainRow], weigh: TokenFunction, *, clipped: TokenFunction | None = None) -> StepReport:
         """Fills every master's `.grad` with that of -sum scale * w * logp; the weights stay."""
         self.passes.network.release()
-        self._forget()
+        self.forget()
         seen = self.passes.backward(rows, weigh, clipped, self._to_masters)
         norm = torch.nn.utils.get_total_norm([master.grad for master in self.masters if master.grad is not None])
         return StepReport(grad_norm=float(norm), seen=seen)
@@ -95,8 +95,8 @@ class Learner:
                 gradient = parameter.grad.float()
                 master.grad, parameter.grad = gradient if master.grad is None else master.grad.add_(gradient), None
 
-    def _forget(self) -> None:
-        """Lets all gradients go."""
+    def forget(self) -> None:
+        """Lets all gradients go; who called `gradient` does so when it has read them."""
         for each in (*self.masters, *self.parameters):
             each.grad = None
 
@@ -119,7 +119,7 @@ class Learner:
         """Raises `Explosion` and lets the gradient go."""
         if math.isfinite(report.grad_norm) and report.grad_norm <= norm_limit:
             return
-        self._forget()
+        self.forget()
         if math.isfinite(report.grad_norm):
             raise Explosion(f"the gradient's norm is {report.grad_norm:.4g}, above the limit of {norm_limit:.4g}")
         wrong = [number for number, logp in enumerate(report.seen.logprobs) if not np.isfinite(logp).all()]

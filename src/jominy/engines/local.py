@@ -7,10 +7,13 @@ Left out: training steps (`trainer`), several GPUs, and servers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from jominy.engines import OnProgress, models
@@ -18,7 +21,8 @@ from jominy.engines.decoding import Drawing, Loop, stop_token_ids
 from jominy.engines.memory import MAX_ROWS, MAX_ROWS_GPU, budget_bytes, rows_that_fit
 from jominy.engines.network import Network
 from jominy.engines.pieces import pieces_of
-from jominy.engines.scoring import score
+from jominy.engines.scoring import logit_norms, score
+from jominy.engines.stopping import TextStops
 from jominy.records import Floats, Prompt, Rollout, Row, Sampling
 
 
@@ -104,22 +108,63 @@ class LocalEngine:
         self.check_lengths(prompts, encoded, sampling.max_tokens)
         if not prompts:
             return
-        self.network.refresh()
-        capacity = min(self._capacity(max(map(len, encoded)), num_rollouts, sampling.max_tokens), len(prompts) * num_rollouts)
-        loop = Loop(
-            lanes=self.network.lanes(capacity, sampling.max_tokens),
-            capacity=capacity,
-            prompts=encoded,
-            prompt_ids=[prompt.id for prompt in prompts],
-            num_rollouts=num_rollouts,
-            sampling=sampling,
-            seed=seed,
-            stop_ids=self.stop_ids,
-            device=self.network.device,
-            on_progress=on_progress,
-        )
-        for group, drawings in loop.run():
+        identities, indices = [prompt.id for prompt in prompts], [range(num_rollouts)] * len(prompts)
+        for group, drawings in self._loop(encoded, identities, indices, [0] * len(prompts), sampling, seed, on_progress).run():
             yield [self._rollout(prompts[group], drawing, sampling, seed) for drawing in drawings]
+
+    def continue_from(
+        self,
+        prompts: Sequence[Prompt],
+        begun: Sequence[Rollout],
+        sampling: Sampling,
+        seed: int,
+        on_progress: OnProgress | None = None,
+        tag: str = "",
+    ) -> list[Rollout]:
+        """Each of `begun` with more tokens; see `ContinuingEngine`. Those with the same prompt and the same tokens are read once.
+
+        LIMIT: a model without shared lanes (`Network.shared`: windows, soft caps, states) takes one prompt at a time, so responses that
+        begin differently go on one after the other.
+
+        Raises:
+            ValueError: a setting is out of range, a response has ended or has no room left, its prompt is not given or is too long.
+        """
+        _check(1, sampling)
+        by_id = {prompt.id: prompt for prompt in prompts}
+        encoded = {prompt.id: self.encode(prompt) for prompt in prompts}
+        self.check_lengths(list(by_id.values()), list(encoded.values()), sampling.max_tokens)
+        _check_begun(begun, by_id, sampling.max_tokens)
+        if not begun:
+            return []
+        groups = _alike(begun)
+        first = [begun[positions[0]] for positions in groups]
+        loop = self._loop(
+            [encoded[one.prompt_id] + one.token_ids.tolist() for one in first],
+            [one.prompt_id + tag for one in first],
+            [[begun[position].index for position in positions] for positions in groups],
+            [len(one.token_ids) for one in first],
+            sampling,
+            seed,
+            on_progress,
+        )
+        whole: dict[int, Rollout] = {}
+        for group, drawings in loop.run():
+            for position, drawing in zip(groups[group], drawings, strict=True):
+                whole[position] = self._longer(begun[position], by_id[first[group].prompt_id], drawing, sampling, seed)
+        return [whole[position] for position in range(len(begun))]
+
+    @property
+    def vocabulary(self) -> str:
+        """Size and fingerprint of the tokenizer's vocabulary, e.g. `49152 tokens (1f0a3c9b)`."""
+        words = self.tokenizer.get_vocab()
+        return f"{len(words)} tokens ({hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:8]})"
+
+    def encode_text(self, text: str) -> list[int]:
+        """The tokens of a stretch of a response.
+
+        LIMIT: a tokenizer that puts a space before every text (SentencePiece's dummy prefix) puts one here too.
+        """
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def logprobs(self, rows: Sequence[Row]) -> list[Floats]:
         """[T] nats of each row's completion at temperature 1, teacher-forced; see `scoring.score`.
@@ -127,22 +172,68 @@ class LocalEngine:
         Raises:
             ValueError: a row has no prompt tokens, or is longer than the model's context.
         """
-        context = self._context()
+        self._check_rows(rows)
+        self.network.refresh()
+        return score(self.network, rows)
+
+    def logit_norms(self, rows: Sequence[Row], temperature: float = 1.0) -> list[Floats]:
+        """[T] how long the gradient of each token's log-probability is with respect to its logits; see `scoring.logit_norms`.
+
+        Raises:
+            ValueError: as `logprobs`, or the temperature is not above 0.
+        """
+        if temperature <= 0:
+            raise ValueError(f"temperature must be above 0, got {temperature:g}: greedy decoding has no distribution with a gradient")
+        self._check_rows(rows)
+        self.network.refresh()
+        return logit_norms(self.network, rows, temperature)
+
+    def _check_rows(self, rows: Sequence[Row]) -> None:
+        """Each has something to follow and fits into the context."""
+        context = self.context
         for number, row in enumerate(rows):
             length = len(row.prompt_ids) + len(row.completion_ids)
             if not len(row.prompt_ids):
                 raise ValueError(f"row {number} has no prompt tokens; the first completion token needs something to follow")
             if context is not None and length > context:
                 raise ValueError(f"row {number} has {length} tokens and the model's context is {context}; shorten it")
-        self.network.refresh()
-        return score(self.network, rows)
 
-    def _context(self) -> int | None:
+    @property
+    def context(self) -> int | None:
         """Longest sequence of the model in tokens; None where its config names none."""
         config = self.model.config.get_text_config()
         name = config.attribute_map.get("max_position_embeddings", "max_position_embeddings")
         value = config.to_dict().get(name)
         return None if value is None else int(value)
+
+    def _loop(
+        self,
+        prompts: list[list[int]],
+        prompt_ids: list[str],
+        rollouts: Sequence[Sequence[int]],
+        begun: list[int],
+        sampling: Sampling,
+        seed: int,
+        on_progress: OnProgress | None,
+    ) -> Loop:
+        """The loop of one call; see `Loop`."""
+        self.network.refresh()
+        to_draw = sampling.max_tokens - min(begun)
+        capacity = min(self._capacity(max(map(len, prompts)), min(map(len, rollouts)), to_draw), sum(map(len, rollouts)))
+        return Loop(
+            lanes=self.network.lanes(capacity, to_draw),
+            capacity=capacity,
+            prompts=prompts,
+            prompt_ids=prompt_ids,
+            rollouts=rollouts,
+            begun=begun,
+            sampling=sampling,
+            seed=seed,
+            stop_ids=self.stop_ids,
+            text_stops=TextStops(self.tokenizer, sampling.stops) if sampling.stops else None,
+            device=self.network.device,
+            on_progress=on_progress,
+        )
 
     def _capacity(self, prompt_tokens: int, num_rollouts: int, max_tokens: int) -> int:
         """Rows in flight under the memory budget."""
@@ -159,7 +250,7 @@ class LocalEngine:
 
     def check_lengths(self, prompts: Sequence[Prompt], encoded: list[list[int]], max_tokens: int) -> None:
         """Each prompt has tokens and leaves room for the response."""
-        context = self._context()
+        context = self.context
         for prompt, tokens in zip(prompts, encoded, strict=True):
             if not tokens:
                 raise ValueError(f"prompt {prompt.id} of task {prompt.task} has no tokens; a model without a chat template needs some text")
@@ -169,9 +260,9 @@ class LocalEngine:
                     f"the model's context of {context}; shorten the prompt or ask for at most {max(0, context - len(tokens))} tokens"
                 )
 
-    def _rollout(self, prompt: Prompt, drawing: Drawing, sampling: Sampling, seed: int) -> Rollout:
-        """The record of one drawing."""
-        spoken = drawing.token_ids[:-1] if drawing.stopped else drawing.token_ids
+    def _rollout(self, prompt: Prompt, drawing: Drawing, sampling: Sampling, seed: int, known: Sequence[str] = ()) -> Rollout:
+        """The record of one drawing; `known` are the pieces of its first tokens, as far as there are any."""
+        spoken = drawing.token_ids[:-1] if drawing.stop == "eos" else drawing.token_ids
         return Rollout(
             prompt_id=prompt.id,
             index=drawing.index,
@@ -179,14 +270,49 @@ class LocalEngine:
             token_ids=drawing.token_ids,
             logprobs=drawing.logprobs,
             logprobs_t1=drawing.logprobs_t1,
-            stop="eos" if drawing.stopped else "length",
+            stop=drawing.stop,
             policy=self.name,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             seed=seed,
-            pieces=pieces_of(self.tokenizer, drawing.token_ids),
+            pieces=pieces_of(self.tokenizer, drawing.token_ids, known),
             entropies=drawing.entropies,
         )
+
+    def _longer(self, begun: Rollout, prompt: Prompt, drawing: Drawing, sampling: Sampling, seed: int) -> Rollout:
+        """The record of what was begun with one drawing behind it."""
+        whole = replace(drawing, token_ids=np.concatenate([begun.token_ids, drawing.token_ids]).astype(np.int64))
+        return replace(
+            self._rollout(prompt, whole, sampling, seed, begun.pieces or ()),
+            logprobs=_joined(begun.logprobs, drawing.logprobs),
+            logprobs_t1=_joined(begun.logprobs_t1, drawing.logprobs_t1),
+            entropies=_joined(begun.entropies, drawing.entropies),
+        )
+
+
+def _joined(before: Floats | None, after: Floats | None) -> Floats | None:
+    """One behind the other; None when either is not known."""
+    return None if before is None or after is None else np.concatenate([before, after])
+
+
+def _alike(begun: Sequence[Rollout]) -> list[list[int]]:
+    """Positions of those with the same prompt and the same tokens, in order of their index."""
+    groups: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for position, rollout in enumerate(begun):
+        groups.setdefault((rollout.prompt_id, tuple(rollout.token_ids.tolist())), []).append(position)
+    return [sorted(positions, key=lambda position: begun[position].index) for positions in groups.values()]
+
+
+def _check_begun(begun: Sequence[Rollout], prompts: Mapping[str, Prompt], max_tokens: int) -> None:
+    """Each can go on."""
+    for rollout in begun:
+        name = f"rollout {rollout.index} of prompt {rollout.prompt_id}"
+        if rollout.prompt_id not in prompts:
+            raise ValueError(f"{name} cannot be continued without its prompt; give it among `prompts`")
+        if rollout.stop == "eos":
+            raise ValueError(f"{name} ended by itself; take its stop token off to go on with it")
+        if len(rollout.token_ids) >= max_tokens:
+            raise ValueError(f"{name} has {len(rollout.token_ids)} tokens already and max_tokens is {max_tokens}; raise it")
 
 
 def _check(num_rollouts: int, sampling: Sampling) -> None:
@@ -199,3 +325,5 @@ def _check(num_rollouts: int, sampling: Sampling) -> None:
         raise ValueError(f"top_p must be above 0 and at most 1, got {sampling.top_p}")
     if sampling.max_tokens < 1:
         raise ValueError(f"max_tokens must be at least 1, got {sampling.max_tokens}")
+    if not all(sampling.stops):
+        raise ValueError("a text to stop at is empty; every text ends with it")

@@ -179,8 +179,10 @@ def _first_and_again() -> tuple[contextlib.AbstractContextManager[None], Trainin
 
 def _weigh(rows: list[TrainRow], logp_M: torch.Tensor, weigh: TokenFunction, clipped: TokenFunction | None) -> tuple[torch.Tensor, Seen]:
     """([M] weights times scale, what the report says about these rows)."""
-    logp_BT, old_BT, reference_BT, advantage_BT, inside_BT, scale_BT = _padded(rows, logp_M)
-    arguments = (logp_BT, logp_BT if old_BT is None else old_BT, reference_BT, advantage_BT, inside_BT)
+    logp_BT, old_BT, reference_BT, advantage_BT, inside_BT, scale_BT, factors_BT = _padded(rows, logp_M)
+    arguments: tuple[Any, ...] = (logp_BT, logp_BT if old_BT is None else old_BT, reference_BT, advantage_BT, inside_BT)
+    if factors_BT is not None:
+        arguments = (*arguments, factors_BT)
     weights_BT = torch.where(inside_BT, weigh(*arguments), 0.0) * scale_BT
     lengths = [len(row.completion_ids) for row in rows]
     filled_BT = torch.arange(weights_BT.shape[1], device=logp_M.device) < torch.tensor(lengths, device=logp_M.device)[:, None]
@@ -196,7 +198,9 @@ def _weigh(rows: list[TrainRow], logp_M: torch.Tensor, weigh: TokenFunction, cli
 
 
 def _padded(rows: list[TrainRow], logp_M: torch.Tensor) -> tuple[Any, ...]:
-    """(logp, old or None, reference or None, advantage, inside, scale), each [B, T] float64 on the device; zeros behind a row's end."""
+    """(logp, old or None, reference or None, advantage, inside, scale, KL factors or None), each [B, T] float64 on the device; zeros behind
+    a row's end.
+    """
     width = max(len(row.completion_ids) for row in rows)
 
     def column(pieces: list[Any]) -> torch.Tensor:
@@ -215,7 +219,13 @@ def _padded(rows: list[TrainRow], logp_M: torch.Tensor) -> tuple[Any, ...]:
         column([row.advantages.astype(np.float64) for row in rows]),
         column([row.inside for row in rows]),
         column([row.scale.astype(np.float64) for row in rows]),
+        None if all(row.kl_factors is None for row in rows) else column([_kl_factors(row) for row in rows]),
     )
+
+
+def _kl_factors(row: TrainRow) -> Floats:
+    """[T] 1 where the row has none."""
+    return np.ones(len(row.completion_ids)) if row.kl_factors is None else row.kl_factors.astype(np.float64)
 
 
 def _rows_of(flat_M: torch.Tensor, rows: list[TrainRow]) -> list[Any]:

@@ -5,6 +5,7 @@ Joined, the pieces are the decoded response with its special tokens. A character
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jominy.records import Ints
@@ -12,17 +13,23 @@ from jominy.records import Ints
 BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 
-def pieces_of(tokenizer: Any, token_ids: Ints) -> tuple[str, ...]:
+def pieces_of(tokenizer: Any, token_ids: Ints, known: Sequence[str] = ()) -> tuple[str, ...]:
     """[T] strings; most tokenizers decode token by token as they decode the whole, the others prefix by prefix.
 
     Args:
         tokenizer: of transformers.
         token_ids: [T] tokens of one response.
+        known: pieces of the first of them; kept where those of the others, each by itself, make up the whole behind them.
     """
     ids = [int(token) for token in token_ids]
     whole = tokenizer.decode(ids)
-    alone = tuple(tokenizer.batch_decode([[token] for token in ids]))
-    return alone if "".join(alone) == whole else _prefix_by_prefix(tokenizer, ids, whole)
+    for first in dict.fromkeys((tuple(known), ())):
+        new = [[token] for token in ids[len(first) :]]
+        # of an empty list some tokenizers make one text
+        alone = (*first, *(tokenizer.batch_decode(new) if new else ()))
+        if "".join(alone) == whole:
+            return alone
+    return _prefix_by_prefix(tokenizer, ids, whole)
 
 
 def _prefix_by_prefix(tokenizer: Any, ids: list[int], whole: str) -> tuple[str, ...]:

@@ -258,6 +258,8 @@ class TabularEngine:
         """Groups of ungraded rollouts, one a prompt; each is a function of (seed, prompt id) and the table alone."""
         if num_rollouts < 1 or sampling.temperature < 0 or not 0 < sampling.top_p <= 1 or sampling.max_tokens < 1:
             raise ValueError("sampling needs a rollout and a token at least, a temperature of 0 or above and top_p in (0, 1]")
+        if sampling.stops:
+            raise ValueError("the tabular engine has no texts to stop at; leave `Sampling.stops` empty")
         for prompt in prompts:
             group = self._sample_group(prompt, num_rollouts, sampling, seed)
             if on_progress is not None:

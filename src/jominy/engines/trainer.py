@@ -19,6 +19,7 @@ from jominy.engines.checkpoints import link_model, load_policy, load_trainer, sa
 from jominy.engines.learner import Learner
 from jominy.engines.local import LocalEngine
 from jominy.engines.passes import Passes
+from jominy.engines.pieces import pieces_of
 from jominy.records import Floats, Ints, Prompt, TrainRow
 
 
@@ -111,6 +112,10 @@ class LocalTrainer:
         """[T] tokens of a response with the token that ends it."""
         ids = self.engine.tokenizer(text, add_special_tokens=False)["input_ids"]
         return np.array([*ids, self._ending()], dtype=np.int64)
+
+    def pieces(self, token_ids: Ints) -> tuple[str, ...]:
+        """[T] the text that each token of a response contributes."""
+        return pieces_of(self.engine.tokenizer, token_ids)
 
     def _ending(self) -> int:
         """The stop token that ends an assistant's turn in the chat template; without one there, the tokenizer's end of sequence."""

@@ -20,7 +20,7 @@ from jominy.engines.extras import require_local_extra
 from jominy.engines.models import cache_folder, make_once
 from jominy.lab.demonstrations import Demonstration, demonstrate, shared_phrases
 from jominy.lab.showing import showing
-from jominy.lab.spec import LabSpec, name_of
+from jominy.lab.spec import LabSpec, markers_of, name_of
 from jominy.records import Prompt, Task
 from jominy.stats import wilson
 from jominy.store import SCHEMA_VERSION, write_json
@@ -77,20 +77,25 @@ def half_able(task: str, *, quiet: bool = False) -> Path:
 def half_able_spec(task: str) -> LabSpec:
     """What `half_able` builds: fewer rows a step, and fewer steps, where the task's texts are longer, so that the time stays the same."""
     spec = LabSpec(tasks=(task,), pass_rate=HALF_ABILITY, steps=HALF_STEPS, cut_share=HALF_CUT_SHARE)
-    prompts = [prompt for prompt in load_task(task).prompts(SAMPLED_PROMPTS, 0) if prompt.gold_answer]
+    loaded = load_task(task)
+    prompts = [prompt for prompt in loaded.prompts(SAMPLED_PROMPTS, 0) if prompt.gold_answer]
     if not prompts:
         raise ValueError(f"task {task!r} has no gold answers, so no lab model can be trained for it; give --model a model or a folder")
-    num_tokens = _num_tokens(prompts) / len(prompts)
+    num_tokens = _num_tokens(prompts, markers_of([loaded])) / len(prompts)
     rows = max(FEWEST_ROWS, min(spec.rows, int(TOKENS_A_STEP / num_tokens)))
     return replace(spec, rows=rows, steps=max(1, min(HALF_STEPS, int(HALF_TOKENS / (rows * num_tokens)))))
 
 
-def _num_tokens(prompts: Sequence[Prompt]) -> int:
+def _num_tokens(prompts: Sequence[Prompt], markers: Sequence[str]) -> int:
     """Tokens of the prompts with their gold answers, roughly: a character each, and shared stretches for nothing."""
     texts = [text for prompt in prompts for text in (prompt.gold_answer or "", *(message.content for message in prompt.messages))]
     for phrase in shared_phrases([prompts]):
         texts = [text.replace(phrase, "") for text in texts]
-    return sum(map(len, texts))
+    num_markers = 0
+    for marker in markers:
+        num_markers += sum(text.count(marker) for text in texts)
+        texts = [text.replace(marker, "") for text in texts]
+    return sum(map(len, texts)) + num_markers
 
 
 def _made(spec: LabSpec, least: float, quiet: bool) -> Path:
@@ -116,7 +121,8 @@ def _make(aside: Path, name: str, spec: LabSpec, tasks: Sequence[Task], least: f
     started = time.monotonic()
     shown, num_without_gold = demonstrate(spec, tasks)
     texts = [text for one in shown for text in (one.answer, *(message.content for message in one.prompt.messages))]
-    tokenizer = make_tokenizer(texts, shared_phrases(_by_task(shown)), spec.context)
+    phrases = dict.fromkeys([*shared_phrases(_by_task(shown)), *markers_of(tasks)])
+    tokenizer = make_tokenizer(texts, list(phrases), spec.context)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
         model = make_model(spec, tokenizer)

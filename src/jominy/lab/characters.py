@@ -1,10 +1,11 @@
-"""The tokenizer of a lab model: one token a character, and one for each stretch that all prompts of a task share.
+"""The tokenizer of a lab model: one token a character, and one for each stretch that all prompts or all responses of a task share.
 
     <bos> <|system|> text <|user|> text <|assistant|> answer <eos>
 
 The alphabet is printable ASCII, newline, and whatever else the demonstrations hold; a character outside it becomes <unk>, and only that
 does not come back from `decode`. Shared stretches ("What is ", "? Give the answer as ...") are a single token each, because reading
-them letter by letter is more than half of the work on a short problem and teaches nothing.
+them letter by letter is more than half of the work on a short problem and teaches nothing. The same holds of tags and verdicts that a
+task names as its markers; inside a longer stretch of a prompt they are no tokens of their own.
 Left out: merges learned from data; digits stay apart, so sums are learned digit by digit.
 """
 

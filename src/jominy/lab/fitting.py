@@ -2,7 +2,7 @@
 
     loss = -mean over answer tokens of sum_v q_v log p(v | prompt, earlier answer tokens),    q = (1 - e) 1[v = token] + e / V
 
-with e = `spec.smoothing`, 0 unless asked for.
+with e = `spec.smoothing`, 0 unless asked for; tokens in spans of `spec.masked` are conditioned on, and no part of the mean.
 
 Hidden matrices go through Muon, the rest through AdamW, both with a short warm-up and a linear decay over `spec.steps`; on sums this
 needed a third of the steps of AdamW alone. Every `spec.check_every` steps, or CHECK_EVERY and more, one answer is drawn at temperature 1 to
@@ -24,14 +24,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from jominy.engines.linears import TrainingLinears
 from jominy.engines.local import LocalEngine
+from jominy.engines.pieces import pieces_of
 from jominy.lab.demonstrations import Demonstration
 from jominy.lab.spec import CHECK_SEED, FINAL_SEED, LabSpec
-from jominy.records import Prompt, Sampling, Task
+from jominy.recipes.masks import is_wanted
+from jominy.records import Prompt, Rollout, Sampling, Task, TraceReader
 from jominy.rewards.boundary import Grader
+from jominy.tracing import mark
 
 RATE_HIDDEN, RATE_REST = 5e-3, 3e-3
 WARM_UP_STEPS = 20
@@ -111,6 +115,8 @@ class Encoded:
     """What is conditioned on."""
     answer_ids: list[int]
     """What is learned; the end token comes last."""
+    masked: frozenset[int] = frozenset()
+    """Places in the answer that are read and not learned."""
 
     def __len__(self) -> int:
         return len(self.prompt_ids) + len(self.answer_ids)
@@ -127,9 +133,12 @@ def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequen
         on_step: told of every step.
 
     Raises:
-        ValueError: no demonstration fits the context.
+        ValueError: no demonstration fits the context; `spec.masked` names spans, and a task has none.
     """
-    encoded = [(encode(engine, demonstration), demonstration.kind) for demonstration in shown]
+    readers = {task.name: task.retrying.read for task in tasks if task.retrying is not None}
+    if spec.masked and len(readers) < len({task.name for task in tasks}):
+        raise ValueError(f"masked={'+'.join(spec.masked)} needs tasks that say where attempts and decisions are, such as retry")
+    encoded = [(encode(engine, one, spec.masked, readers.get(one.prompt.task)), one.kind) for one in shown]
     fitting = [(one, kind) for one, kind in encoded if len(one) <= spec.context]
     whole = [one for one, kind in fitting if kind != "cut"]
     if not whole:
@@ -168,11 +177,45 @@ def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequen
     )
 
 
-def encode(engine: LocalEngine, demonstration: Demonstration) -> Encoded:
-    """The prompt as the engine asks it, and the answer as the engine would draw it."""
+def encode(engine: LocalEngine, demonstration: Demonstration, masked: Sequence[str] = (), read: TraceReader | None = None) -> Encoded:
+    """The prompt as the engine asks it, and the answer as the engine would draw it.
+
+    Args:
+        engine: whose tokens they are.
+        demonstration: prompt and answer.
+        masked: `LabSpec.masked`.
+        read: of the task, where something is masked.
+    """
     tokenizer = engine.tokenizer
-    answer_ids = tokenizer(demonstration.answer, add_special_tokens=False)["input_ids"]
-    return Encoded(prompt_ids=engine.encode(demonstration.prompt), answer_ids=[*answer_ids, tokenizer.eos_token_id])
+    answer_ids = [*tokenizer(demonstration.answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    places: frozenset[int] = frozenset()
+    if masked:
+        assert read is not None, "fit() refuses a task without spans"
+        places = _masked_places(engine, demonstration, answer_ids, masked, read)
+    return Encoded(prompt_ids=engine.encode(demonstration.prompt), answer_ids=answer_ids, masked=places)
+
+
+def _masked_places(
+    engine: LocalEngine, demonstration: Demonstration, answer_ids: list[int], masked: Sequence[str], read: TraceReader
+) -> frozenset[int]:
+    """Tokens of the answer that lie in spans of these kinds."""
+    token_ids = np.array(answer_ids, dtype=np.int64)
+    shown = Rollout(
+        prompt_id=demonstration.prompt.id,
+        index=0,
+        text=demonstration.answer,
+        token_ids=token_ids,
+        logprobs=None,
+        logprobs_t1=None,
+        stop="eos",
+        policy="demonstration",
+        temperature=1.0,
+        top_p=1.0,
+        seed=0,
+        pieces=pieces_of(engine.tokenizer, token_ids),
+    )
+    spans = mark(shown, demonstration.prompt, read)
+    return frozenset(place for span in spans if is_wanted(span.kind, masked) for place in range(span.start, span.end))
 
 
 def measure(
@@ -236,7 +279,8 @@ def _add_gradient(model: Any, batch: Sequence[Encoded], smoothing: float = 0.0) 
     for row, one in enumerate(batch):
         start, end = len(one.prompt_ids), len(one)
         tokens_BT[row, :end] = torch.tensor(one.prompt_ids + one.answer_ids)
-        wanted_BT[row, start - 1 : end - 1] = torch.tensor(one.answer_ids)
+        wanted = [IGNORED if place in one.masked else token for place, token in enumerate(one.answer_ids)]
+        wanted_BT[row, start - 1 : end - 1] = torch.tensor(wanted)
     inside_BT = wanted_BT != IGNORED
     with TrainingLinears():
         hidden_BTH = model.get_decoder()(tokens_BT, use_cache=False).last_hidden_state

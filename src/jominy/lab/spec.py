@@ -1,6 +1,7 @@
 """What a made-to-order model should be: one record, and the name that follows from it.
 
     name = "lab-" + first 12 hex digits of sha256(JSON [VERSION, spec, the first prompts of its tasks, the files they come from])
+                                                   and behind them the markers of its tasks, where they have any
 
 Two specs of equal content have one name and one folder in the cache; a task whose prompts changed, or an edited file, makes another.
 Left out: what does not change the weights (where the folder lies, whether a bar is shown).
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jominy.recipes.masks import LABELS
 from jominy.records import Task
 
 FIELD = re.compile(r"\{\w*\}")
@@ -58,6 +60,9 @@ class LabSpec:
     in a few further steps at the end, and lower the pass rate by about this share."""
     answers: tuple[str, ...] = (GOLD,)
     """Answer formats in equal shares, of right and cut demonstrations: `{gold}` is the task's gold answer, `{target}` its target."""
+    masked: tuple[str, ...] = ()
+    """Kinds of spans (`recipes.masks`) that are read and not learned, of tasks that say where attempts and decisions are: attempt.wrong
+    shows what a wrong attempt is followed by, and teaches none."""
     smoothing: float = 0.0
     """Label smoothing, in [0, 1): so much of each target token's probability is spread evenly over all tokens."""
     architecture: str = "llama"
@@ -93,6 +98,10 @@ class LabSpec:
             raise ValueError(
                 f"an answer format is a text with {{gold}} or {{target}} in it, e.g. 'The answer is {{target}}.'; got {unknown}"
             )
+        for kind in self.masked:
+            proper, dot, label = kind.partition(".")
+            if not kind or (dot and label not in LABELS.get(proper, (label,))):
+                raise ValueError(f"masked names kinds of spans such as attempt.wrong, attempt or check; got {kind!r}")
         if self.cut_share == 1:
             raise ValueError("cut_share must be below 1, for the model learns the task from whole answers")
         if not 0 <= self.smoothing < 1:
@@ -119,8 +128,19 @@ def name_of(spec: LabSpec, tasks: Sequence[Task]) -> str:
     files = [hashlib.sha256(Path(word).read_bytes()).hexdigest() for word in dict.fromkeys(words) if Path(word).is_file()]
     fields = asdict(spec)
     # models that were made before there was a choice keep their name
-    for field, plain in (("answers", (GOLD,)), ("smoothing", 0.0), ("check_every", 0), ("check_prompts", 256)):
+    for field, plain in (("answers", (GOLD,)), ("masked", ()), ("smoothing", 0.0), ("check_every", 0), ("check_prompts", 256)):
         if fields[field] == plain:
             del fields[field]
-    content = json.dumps([VERSION, fields, prompts, files], sort_keys=True)
+    markers = markers_of(tasks)
+    content = json.dumps([VERSION, fields, prompts, files, *([markers] if markers else [])], sort_keys=True)
     return f"lab-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def markers_of(tasks: Sequence[Task]) -> list[str]:
+    """Texts that stand in every response to a task (`Retrying.markers`) and are one token each, each once.
+
+    >>> from jominy.tasks.loading import load_task
+    >>> markers_of([load_task("arithmetic"), load_task("retry")])[:2]
+    ['<attempt>', '<answer>']
+    """
+    return list(dict.fromkeys(marker for task in tasks if task.retrying is not None for marker in task.retrying.markers))

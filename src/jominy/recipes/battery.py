@@ -2,7 +2,8 @@
 
     keep      a subset of the scored rollouts
     credit    finite; 0 where unscored; the unscored play no part; prompts may come in any order; constant groups give 0 where it is claimed
-    weigh     finite; 0 outside; a row by itself, with padding or with its log-probabilities moved together weighs the same; 0 stays 0
+    weigh     finite; 0 outside; a row by itself, with padding or with its log-probabilities moved together weighs the same; 0 stays 0;
+              factors of the KL, where it takes them: 1 is no factor, 0 is no KL
     clipped   bools inside
     divide    finite, not negative, 0 outside; padding plays no part
 
@@ -17,8 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jominy.engines import TokenFunction
 from jominy.groups import Groups
-from jominy.recipes.recipe import Array, Recipe, TokenFunction
+from jominy.recipes.recipe import Array, Recipe
 from jominy.records import Bools, Floats, Ints
 
 CRASHES = (ArithmeticError, AssertionError, AttributeError, IndexError, KeyError, NameError, NotImplementedError, TypeError, ValueError)
@@ -57,10 +59,13 @@ class Rows:
     """[B, T] the advantage of each token's rollout."""
     inside_BT: Array
     """[B, T] tokens that train."""
+    kl_factors_BT: Array | None = None
+    """[B, T] what the KL term of each token is multiplied by; None is 1 everywhere."""
 
     def through(self, function: TokenFunction) -> Array:
-        """What the function makes of them."""
-        return function(self.logp_BT, self.old_BT, self.reference_BT, self.advantage_BT, self.inside_BT)
+        """What the function makes of them; one that knows nothing of factors is called without."""
+        arguments = (self.logp_BT, self.old_BT, self.reference_BT, self.advantage_BT, self.inside_BT)
+        return function(*arguments) if self.kl_factors_BT is None else function(*arguments, self.kl_factors_BT)
 
 
 def check_recipe(recipe: Recipe) -> list[RecipeCheck]:
@@ -100,6 +105,21 @@ def example_rows(seed: int = 0, num_rows: int = 6, length: int = 8) -> Rows:
         advantage_BT=np.resize([1.5, -0.5, 0.0], num_rows)[:, None] * np.ones((1, length)),
         inside_BT=np.arange(length) < lengths_B[:, None],
     )
+
+
+def rows_for(recipe: Recipe) -> Rows:
+    """`example_rows` as this recipe takes them: with factors of the KL where its options make some."""
+    rows = example_rows()
+    return replace(rows, kl_factors_BT=_example_factors(rows)) if _takes_factors(recipe) else rows
+
+
+def _takes_factors(recipe: Recipe) -> bool:
+    return bool(recipe.kl_spans) or recipe.kl_balanced
+
+
+def _example_factors(rows: Rows) -> Floats:
+    """[B, T] factors of 0, 1 and more."""
+    return np.resize([1.0, 0.0, 2.5], np.shape(rows.logp_BT))
 
 
 def _run(name: str, function: Callable[[Recipe], tuple[bool | None, str]], recipe: Recipe) -> RecipeCheck:
@@ -184,14 +204,14 @@ def _constant_groups(recipe: Recipe) -> tuple[bool | None, str]:
 
 
 def _weighs_finitely(recipe: Recipe) -> tuple[bool, str]:
-    rows = example_rows()
+    rows = rows_for(recipe)
     weights_BT = rows.through(recipe.weigh)
     good = np.shape(weights_BT) == np.shape(rows.logp_BT) and bool(np.isfinite(weights_BT).all())
     return good and bool((weights_BT[~rows.inside_BT] == 0).all()), f"shape {np.shape(weights_BT)} for {np.shape(rows.logp_BT)}"
 
 
 def _weighs_rows_alone(recipe: Recipe) -> tuple[bool, str]:
-    rows = example_rows()
+    rows = rows_for(recipe)
     together_BT = rows.through(recipe.weigh)
     single = [_only_row(rows, b).through(recipe.weigh) for b in range(len(together_BT))]
     difference = _difference(np.concatenate(single), together_BT)
@@ -205,11 +225,12 @@ def _only_row(rows: Rows, row: int) -> Rows:
         reference_BT=rows.reference_BT[row : row + 1],
         advantage_BT=rows.advantage_BT[row : row + 1],
         inside_BT=rows.inside_BT[row : row + 1],
+        kl_factors_BT=None if rows.kl_factors_BT is None else rows.kl_factors_BT[row : row + 1],
     )
 
 
 def _ignores_padding(recipe: Recipe) -> tuple[bool, str]:
-    rows = example_rows()
+    rows = rows_for(recipe)
     length = rows.logp_BT.shape[1]
     padded = Rows(
         logp_BT=_padded(np.where(rows.inside_BT, rows.logp_BT, -3.0), -7.0),
@@ -217,6 +238,7 @@ def _ignores_padding(recipe: Recipe) -> tuple[bool, str]:
         reference_BT=_padded(np.where(rows.inside_BT, rows.reference_BT, -np.inf), np.nan),
         advantage_BT=_padded(rows.advantage_BT, 4.0),
         inside_BT=_padded(rows.inside_BT, False),
+        kl_factors_BT=None if rows.kl_factors_BT is None else _padded(np.where(rows.inside_BT, rows.kl_factors_BT, np.nan), np.inf),
     )
     weights_BT = padded.through(recipe.weigh)
     difference = max(_difference(weights_BT[:, :length], rows.through(recipe.weigh)), _difference(weights_BT[:, length:], np.zeros((6, 3))))
@@ -228,11 +250,23 @@ def _padded(values_BT: Array, fill: float) -> Array:
 
 
 def _ignores_shifts(recipe: Recipe) -> tuple[bool, str]:
-    rows = example_rows()
+    rows = rows_for(recipe)
     shift_BT = np.linspace(-2.0, 2.0, rows.logp_BT.size).reshape(rows.logp_BT.shape)
     shifted = replace(rows, logp_BT=rows.logp_BT + shift_BT, old_BT=rows.old_BT + shift_BT, reference_BT=rows.reference_BT + shift_BT)
     difference = _difference(shifted.through(recipe.weigh), rows.through(recipe.weigh))
     return difference <= TOLERANCE, f"weights differ by {difference:.2g} when all log-probabilities of a token move together"
+
+
+def _factors_scale_the_kl(recipe: Recipe) -> tuple[bool | None, str]:
+    if not _takes_factors(recipe):
+        return None, "it takes none"
+    plain = example_rows()
+    ones, zeros = (replace(plain, kl_factors_BT=np.full(plain.inside_BT.shape, factor)) for factor in (1.0, 0.0))
+    same = _difference(ones.through(recipe.weigh), plain.through(recipe.weigh))
+    elsewhere = replace(zeros, reference_BT=plain.reference_BT - 0.5)
+    left = _difference(elsewhere.through(recipe.weigh), zeros.through(recipe.weigh))
+    detail = f"weights differ by {same:.2g} with factors of 1, and by {left:.2g} with factors of 0 and another starting policy"
+    return max(same, left) <= TOLERANCE, detail
 
 
 def _zero_stays_zero(recipe: Recipe) -> tuple[bool | None, str]:
@@ -298,6 +332,7 @@ CHECKS: dict[str, Callable[[Recipe], tuple[bool | None, str]]] = {
     "each row is weighed by itself": _weighs_rows_alone,
     "padding changes no weight": _ignores_padding,
     "weights depend on differences of log-probabilities": _ignores_shifts,
+    "factors scale the KL": _factors_scale_the_kl,
     "an advantage of 0 gives weights of 0": _zero_stays_zero,
     "no reference is needed": _needs_no_reference,
     "clipped tokens are tokens": _marks_clipped,

@@ -4,11 +4,13 @@
     rows        1 / (N * tokens of the row)                       every response weighs the same        (2402.03300, GRPO)
     budget      1 / (N * max_tokens)                              a constant, so no bias by length      (2503.20783, Dr. GRPO)
     sequences   1 / N                                             budget without the constant           (2402.14740, RLOO)
-    segments    1 / (N * kinds in the row * tokens of this kind)  every kind of span in a row weighs the same
+    segments    1 / (N * stages in the row * tokens of this one)  sampling and decision in a row weigh the same
 
 Computed once for the step: splitting it in micro-batches moves nothing. With budget and sequences the mean over draws is the gradient of a
 fixed objective; rows divides each response by its own length, and tokens by a number that depends on all of them. Decided here: a kept row
-without a trained token still counts in N (as in TRL; verl leaves it out); tokens in no span are a kind of their own.
+without a trained token still counts in N (as in TRL; verl leaves it out). A segment is a stage (`masks.stage_of`): sampling is the
+attempts, decision the checks and verdicts. Tokens in no span that train are a stage of their own, however few: with segments they are best
+left out (`spans=sampling+decision`), and decision then has exactly half of each row that has both. Without any spans it is rows.
 """
 
 from __future__ import annotations
@@ -53,17 +55,17 @@ def per_budget(max_tokens: int) -> Callable[[Bools, Ints], Floats]:
 
 
 def per_segment(inside_NT: Bools, segment_NT: Ints) -> Floats:
-    """The mean in each kind of span of a row, then over the kinds that the row has, then over rows.
+    """The mean in each stage of a row, then over the stages that the row has, then over rows.
 
     >>> per_segment(np.ones((1, 4), dtype=bool), np.array([[1, 1, 1, 2]])).round(3)       # three tokens share 1/2, one has it alone
     array([[0.167, 0.167, 0.167, 0.5  ]])
     """
     scale_NT = np.zeros(inside_NT.shape)
-    num_kinds_N1 = np.zeros((len(inside_NT), 1))
-    for kind in np.unique(segment_NT[inside_NT]):
-        of_kind_NT = inside_NT & (segment_NT == kind)
-        num_tokens_N1 = of_kind_NT.sum(axis=1, keepdims=True)
-        num_kinds_N1 += num_tokens_N1 > 0
-        scale_NT += of_kind_NT / np.maximum(num_tokens_N1, 1)
-    divided_NT: Floats = scale_NT / (np.maximum(num_kinds_N1, 1) * max(len(inside_NT), 1))
+    num_stages_N1 = np.zeros((len(inside_NT), 1))
+    for stage in np.unique(segment_NT[inside_NT]):
+        of_stage_NT = inside_NT & (segment_NT == stage)
+        num_tokens_N1 = of_stage_NT.sum(axis=1, keepdims=True)
+        num_stages_N1 += num_tokens_N1 > 0
+        scale_NT += of_stage_NT / np.maximum(num_tokens_N1, 1)
+    divided_NT: Floats = scale_NT / (np.maximum(num_stages_N1, 1) * max(len(inside_NT), 1))
     return divided_NT

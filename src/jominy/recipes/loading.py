@@ -36,6 +36,7 @@ RECIPES: dict[str, Callable[[str, int | None], Recipe]] = {
     "negative_only_masked": sign_only.negative_only_masked,
     "clarity_weighted": clarity_weighted.make,
     "sft": supervised.sft,
+    "corrected": supervised.corrected,
     "rft": supervised.rft,
 }
 """Name -> (options, max_tokens) -> recipe; the order of the listings."""

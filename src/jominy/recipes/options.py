@@ -5,9 +5,12 @@
     KL          kl=none|k1_reward|k2|k3  beta=0.04
     group       weight=none|clarity|fisher|separation|pass_rate|random|balanced|auroc  weight_beta=0.2  w_norm=none|mean_1
                 success=1  lambda=0.1 (w_reinforce alone)
-    step        divide=tokens|rows|budget|sequences|segments  max_tokens=64  truncated=keep|drop  spans=attempt+verdict
+    step        divide=tokens|rows|budget|sequences|segments  max_tokens=64  truncated=keep|drop
+    spans       spans=attempt+verdict (what trains)  credit_spans=decision (where the advantage is)  kl_spans=attempt|balanced (and the KL)
     drawing     fill=off|until_full|two_then_repeat  overlong=0.2|off
 
+A span goes by its full kind (`attempt.right`), by what stands before the dot (`attempt`), or by its stage (`sampling`, `decision`). By a
+full kind the mean gradient is that of no KL, and no baseline drops out of it: what is drawn decides whether it counts (`penalties`).
 A comma starts a new option only where `name=` follows. Options that would do nothing are errors: who writes `beta=0.1` wants a KL.
 Left out on purpose: one parser for tasks and recipes; a recipe knows its values, and the layers keep the two apart.
 """
@@ -21,6 +24,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jominy.recipes.masks import DECISION, LABELS, SAMPLING, is_wanted, kinds_of, meet, stage_of
 from jominy.recipes.settings import Settings
 
 SEPARATOR = re.compile(r",(?=\s*\w+\s*=)")
@@ -42,8 +46,9 @@ def read_settings(recipe: str, options: str, defaults: Settings, max_tokens: int
         ValueError: an option is unknown, malformed, out of range, or would do nothing; the message says what to write.
 
     >>> from jominy.recipes.grpo import DEFAULTS
-    >>> read_settings("grpo", "clip_high=0.28,kl=k3", DEFAULTS, None).penalty
-    Penalty(kl='k3', beta=0.04)
+    >>> settings = read_settings("grpo", "clip_high=0.28,kl=k3", DEFAULTS, None)
+    >>> settings.ratio.clip_high, settings.penalty.kl, settings.penalty.beta
+    (0.28, 'k3', 0.04)
     """
     known = [name for name in OPTIONS if name not in without]
     given = read_options(recipe, options, known)
@@ -147,7 +152,28 @@ def _names(what: str, text: str) -> tuple[str, ...]:
     names = tuple(part for part in re.split(r"[+,\s]+", text) if part)
     if not names:
         raise ValueError(f"{what} is one or more kinds joined by +, such as attempt+verdict; got {text!r}")
+    for name in names:
+        _check_label(what, name)
     return names
+
+
+def _check_label(what: str, name: str) -> None:
+    """Raises ValueError when no span can have what stands behind the dot: a typing error would train nothing, silently."""
+    kind, dot, label = name.partition(".")
+    if not dot or kind not in LABELS or label in LABELS[kind]:
+        return
+    close = difflib.get_close_matches(label, LABELS[kind], n=1)
+    hint = f"did you mean {kind}.{close[0]}? " if close else ""
+    there = ", ".join([kind, *(f"{kind}.{each}" for each in LABELS[kind])])
+    raise ValueError(f"{what}: no span is ever called {name!r}; {hint}there is {there}")
+
+
+def _names_or_balanced(what: str, text: str) -> tuple[tuple[str, ...], bool]:
+    """(kinds, whether balanced)."""
+    names = _names(f"{what} (or balanced)", text)
+    if "balanced" in names and len(names) > 1:
+        raise ValueError(f"{what} is balanced, or kinds joined by +, and not both; got {text!r}")
+    return ((), True) if names == ("balanced",) else (names, False)
 
 
 OPTIONS: Mapping[str, Option] = {
@@ -195,6 +221,11 @@ OPTIONS: Mapping[str, Option] = {
     "truncated": Option(read=_choice("keep", "drop"), put=lambda settings, value: replace(settings, truncated=value)),
     "fill": Option(read=_choice("off", "until_full", "two_then_repeat"), put=lambda settings, value: replace(settings, fill=value)),
     "spans": Option(read=_names, put=lambda settings, value: replace(settings, spans=value)),
+    "credit_spans": Option(read=_names, put=lambda settings, value: replace(settings, advantage=replace(settings.advantage, spans=value))),
+    "kl_spans": Option(
+        read=_names_or_balanced,
+        put=lambda settings, value: replace(settings, penalty=replace(settings.penalty, spans=value[0], balanced=value[1])),
+    ),
     "lambda": Option(read=_number(0.0), put=lambda settings, value: replace(settings, right_weight=value)),
     "success": Option(read=_number(-math.inf), put=lambda settings, value: replace(settings, success=value)),
 }
@@ -206,6 +237,7 @@ def _check(recipe: str, settings: Settings, given: Mapping[str, str]) -> None:
     ratio = settings.ratio
     idle = {
         "beta": (settings.penalty.kl == "none", "add kl=k3 (or k2, k1_reward)"),
+        "kl_spans": (settings.penalty.kl == "none", "add kl=k3 (or k2, k1_reward)"),
         "weight_beta": (settings.weight.kind == "none", "add weight=clarity (or another kind)"),
         "w_norm": (settings.weight.kind == "none", "add weight=clarity (or another kind)"),
         "ddof": (settings.advantage.scale == "none", "add scale=group (or batch)"),
@@ -217,6 +249,7 @@ def _check(recipe: str, settings: Settings, given: Mapping[str, str]) -> None:
     for name, (does_nothing, remedy) in idle.items():
         if name in given and does_nothing:
             raise ValueError(f"{recipe}: {name}={given[name]} would do nothing here; {remedy}, or leave it out")
+    _check_spans(recipe, settings)
     if ratio.dual is not None and ratio.clip_high is not None and ratio.dual <= 1.0 + ratio.clip_high:
         raise ValueError(f"{recipe}: dual={ratio.dual:g} must lie above 1 + clip_high = {1 + ratio.clip_high:g}; 3 is usual")
     needs = [
@@ -227,3 +260,24 @@ def _check(recipe: str, settings: Settings, given: Mapping[str, str]) -> None:
             f"{recipe}: {' and '.join(needs)} need the longest response; add max_tokens=..., pass max_tokens to load_recipe, or choose "
             + ("divide=rows" if settings.divide == "budget" else "overlong=off")
         )
+
+
+def _check_spans(recipe: str, settings: Settings) -> None:
+    """Raises ValueError when tokens that do not train at all would get credit or a KL, or all that train would get it anyway."""
+    if settings.penalty.balanced and settings.divide == "segments":
+        raise ValueError(
+            f"{recipe}: divide=segments gives both stages of a response the same weight already, and kl_spans=balanced would do it twice; "
+            "leave one of them out"
+        )
+    if not settings.spans:
+        return
+    trained_kinds = kinds_of(settings.spans)
+    trained = f"spans={'+'.join(settings.spans)}"
+    for option, names in (("credit_spans", settings.advantage.spans), ("kl_spans", settings.penalty.spans)):
+        given = f"{option}={'+'.join(names)}"
+        if names and not meet(names, trained_kinds):
+            raise ValueError(f"{recipe}: {given} and {trained} have no token in common, and only the latter train; name some of them")
+        if names and all(is_wanted(kind, names) for kind in trained_kinds):
+            raise ValueError(f"{recipe}: {given} would do nothing here, for only {trained} train; leave it out")
+    if settings.penalty.balanced and not {SAMPLING, DECISION} <= {stage_of(kind) for kind in settings.spans}:
+        raise ValueError(f"{recipe}: kl_spans=balanced would do nothing with {trained}, which is one stage; leave it out")

@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection
 import numpy as np
 from array_api_compat import array_namespace
 
+from jominy.engines import TokenFunction
 from jominy.groups import Groups
 from jominy.recipes import divisors, penalties, ratios
 from jominy.recipes.advantages import advantages, live_N
 from jominy.recipes.masks import not_truncated
 from jominy.recipes.options import read_settings
-from jominy.recipes.recipe import Array, GroupWeights, Recipe, TokenFunction
+from jominy.recipes.recipe import Array, GroupWeights, Recipe
 from jominy.recipes.settings import Settings
 from jominy.recipes.shaping import overlong_penalty
 from jominy.recipes.weighting import group_weights
@@ -88,6 +89,9 @@ def build(
         zero_stays_zero=settings.penalty.kl == "none",
         constant_is_zero=constant_is_zero or settings.fill != "off",
         spans=settings.spans,
+        credit_spans=settings.advantage.spans,
+        kl_spans=settings.penalty.spans,
+        kl_balanced=settings.penalty.balanced,
     )
 
 
@@ -135,33 +139,51 @@ def _unweighted(settings: Settings, raw: Raw) -> Callable[[Groups], Floats]:
     return unweighted
 
 
-def _with_kl_in_reward(settings: Settings, old_BT: Array, reference_BT: Array | None, advantage_BT: Array, inside_BT: Array) -> Array:
+def _with_kl_in_reward(
+    settings: Settings, old_BT: Array, reference_BT: Array | None, advantage_BT: Array, inside_BT: Array, kl_factors_BT: Array | None
+) -> Array:
     if settings.penalty.kl == "none":
         return advantage_BT
     if reference_BT is None:
         raise ValueError(f"kl={settings.penalty.kl} needs log-probabilities under the starting policy (reference_BT)")
     if settings.penalty.kl != "k1_reward":
         return advantage_BT
-    return advantage_BT - settings.penalty.beta * penalties.to_go(old_BT, reference_BT, inside_BT)
+    return advantage_BT - settings.penalty.beta * penalties.to_go(old_BT, reference_BT, inside_BT, kl_factors_BT)
 
 
 def _weigh(settings: Settings) -> TokenFunction:
-    def weigh(logp_BT: Array, old_BT: Array, reference_BT: Array | None, advantage_BT: Array, inside_BT: Array, /) -> Array:
+    def weigh(
+        logp_BT: Array,
+        old_BT: Array,
+        reference_BT: Array | None,
+        advantage_BT: Array,
+        inside_BT: Array,
+        kl_factors_BT: Array | None = None,
+        /,
+    ) -> Array:
         xp = array_namespace(logp_BT)
-        advantage_BT = _with_kl_in_reward(settings, old_BT, reference_BT, advantage_BT, inside_BT)
+        advantage_BT = _with_kl_in_reward(settings, old_BT, reference_BT, advantage_BT, inside_BT, kl_factors_BT)
         weights_BT = ratios.weights(logp_BT, old_BT, advantage_BT, inside_BT, settings.ratio)
         if settings.penalty.kl == "k2":
-            weights_BT = weights_BT + settings.penalty.beta * penalties.k2_weights(logp_BT, reference_BT, inside_BT)
+            weights_BT = weights_BT + settings.penalty.beta * penalties.k2_weights(logp_BT, reference_BT, inside_BT, kl_factors_BT)
         elif settings.penalty.kl == "k3":
-            weights_BT = weights_BT + settings.penalty.beta * penalties.k3_weights(logp_BT, reference_BT, inside_BT)
+            weights_BT = weights_BT + settings.penalty.beta * penalties.k3_weights(logp_BT, reference_BT, inside_BT, kl_factors_BT)
         return xp.where(inside_BT, weights_BT, xp.zeros_like(weights_BT))
 
     return weigh
 
 
 def _clipped(settings: Settings) -> TokenFunction:
-    def clipped(logp_BT: Array, old_BT: Array, reference_BT: Array | None, advantage_BT: Array, inside_BT: Array, /) -> Array:
-        advantage_BT = _with_kl_in_reward(settings, old_BT, reference_BT, advantage_BT, inside_BT)
+    def clipped(
+        logp_BT: Array,
+        old_BT: Array,
+        reference_BT: Array | None,
+        advantage_BT: Array,
+        inside_BT: Array,
+        kl_factors_BT: Array | None = None,
+        /,
+    ) -> Array:
+        advantage_BT = _with_kl_in_reward(settings, old_BT, reference_BT, advantage_BT, inside_BT, kl_factors_BT)
         return ratios.clipped(logp_BT, old_BT, advantage_BT, inside_BT, settings.ratio)
 
     return clipped

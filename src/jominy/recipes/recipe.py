@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from jominy.engines import TokenFunction
 from jominy.groups import Groups
 from jominy.records import Bools, Floats, Ints, Paper
 
@@ -20,15 +21,7 @@ Array = Any
 """A NumPy array or a torch tensor: `weigh` and `clipped` are written against the array API and return what they were given."""
 
 Fill = Literal["off", "until_full", "two_then_repeat"]
-Source = Literal["rollouts", "demonstrations"]
-
-
-class TokenFunction(Protocol):
-    """A function of the log-probabilities and advantages of B rows, all [B, T] in nats, tokens outside `inside_BT` meaningless."""
-
-    def __call__(
-        self, logp_BT: Array, old_BT: Array, reference_BT: Array | None, advantage_BT: Array, inside_BT: Array, /
-    ) -> Array: ...  # pragma: no cover - a signature only
+Source = Literal["rollouts", "demonstrations", "corrected"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -80,7 +73,8 @@ class Recipe:
     fill: Fill = "off"
     """until_full: draw until enough groups keep a rollout; two_then_repeat: draw twice, then repeat those that do; off: take what comes."""
     source: Source = "rollouts"
-    """demonstrations: the gold answers of the prompts stand in for drawn responses."""
+    """demonstrations: the gold answers of the prompts stand in for drawn responses; corrected: each drawn response, cut behind its first
+    wrong decision and that put right."""
     needs_reference: bool = False
     """Whether `weigh` needs log-probabilities under the starting policy."""
     zero_stays_zero: bool = True
@@ -88,4 +82,10 @@ class Recipe:
     constant_is_zero: bool = False
     """Rollouts of a group whose rewards are all equal are not kept or have an advantage of exactly 0."""
     spans: tuple[str, ...] = ()
-    """Train only tokens inside spans of these kinds; () is all tokens."""
+    """Train only tokens inside spans of these kinds or stages; () is all tokens."""
+    credit_spans: tuple[str, ...] = ()
+    """Put the advantage only on tokens inside these, 0 on the others; () is all tokens."""
+    kl_spans: tuple[str, ...] = ()
+    """Put the KL term only on tokens inside these; () is all tokens."""
+    kl_balanced: bool = False
+    """Whether the KL term of each response weighs sampling and decision alike (`penalties.balanced_factors`)."""

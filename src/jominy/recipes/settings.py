@@ -29,6 +29,8 @@ class Advantage:
     """1: sample std, n - 1 in the denominator; 0: population std."""
     epsilon: float = 1e-4
     """Added to the std, >= 0."""
+    spans: tuple[str, ...] = ()
+    """Kinds or stages of spans whose tokens get it, 0 elsewhere; () is all tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,10 @@ class Penalty:
     """Which estimator, and whether it sits in the reward or in the loss."""
     beta: float = 0.04
     """Strength per nat."""
+    spans: tuple[str, ...] = ()
+    """Kinds or stages of spans that it acts on; () is all tokens."""
+    balanced: bool = False
+    """Whether sampling and decision weigh the same in each response, however long either is; `spans` is () then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +113,7 @@ class Settings:
     fill: Fill = "off"
     """Dynamic sampling; unless off, groups whose rewards are all equal are not kept."""
     spans: tuple[str, ...] = ()
-    """Kinds of spans that train; () is all tokens."""
+    """Kinds or stages of spans that train; () is all tokens."""
     success: float = 1.0
     """Training rewards at or above this are right, where a recipe tells right from wrong."""
     right_weight: float = 1.0

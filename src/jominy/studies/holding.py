@@ -3,21 +3,25 @@
     reset()                           the weights are the starting ones again, the optimiser is new
     sampler before the first step     what a call drew is remembered: arms with one seed share their first evaluation and first batch
 
-Same bits as a fresh engine: draws are a function of weights, prompts and seed. Left out: checkpoints, so a run that is stopped is run anew.
+`tokens` counts since `reset` what went through the optimiser: `passed` (prompts too), `responses`, and of these `trained` (a weight other
+than 0). Same bits as a fresh engine: draws are a function of weights, prompts and seed. Left out: checkpoints, so a run that is stopped is
+run anew.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from jominy.engines import Engine, OnProgress, StepReport, TokenFunction
 from jominy.engines.learner import Learner
+from jominy.engines.local import LocalEngine
 from jominy.engines.trainer import LocalTrainer
 from jominy.records import Floats, Ints, Prompt, Rollout, Row, Sampling, TrainRow
 from jominy.specs import UpdateSpec
@@ -37,6 +41,8 @@ class HeldTrainer:
         self.memory: OrderedDict[tuple[Any, ...], list[list[Rollout]]] = OrderedDict()
         self.at_start = True
         self.trained: set[bytes] = set()
+        self.tokens: Counter[str] = Counter()
+        self.started: LocalEngine | None = None
 
     def reset(self, settings: UpdateSpec) -> None:
         """Goes back to the start, with the optimiser that `settings` asks for."""
@@ -46,6 +52,7 @@ class HeldTrainer:
         self.trainer.learner = Learner(self.trainer.passes, weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
         self.at_start = True
         self.trained = set()
+        self.tokens = Counter()
 
     def sampler(self, step: int) -> Engine:
         """The engine as it stands; at the start one that remembers."""
@@ -59,7 +66,20 @@ class HeldTrainer:
         self.at_start = self.at_start and not rows
         report = self.trainer.step(rows, weigh, learning_rate, clipped, norm_limit)
         self.trained |= {row.prompt_ids.tobytes() for row in rows if row.advantages.any()}
+        self.tokens["passed"] += report.seen.num_tokens
+        self.tokens["responses"] += sum(len(row.completion_ids) for row in rows)
+        self.tokens["trained"] += sum(int(np.count_nonzero(weights)) for weights in report.seen.weights)
         return report
+
+    def start_engine(self) -> LocalEngine:
+        """The starting policy beside the one under training; loaded once."""
+        if self.started is None:
+            self.started = LocalEngine.load(self.trainer.start, self.trainer.device)
+        return self.started
+
+    def keep_model(self, folder: Path) -> None:
+        """Writes the present model where a study wants to have it; `save_model` keeps nothing."""
+        self.trainer.save_model(folder)
 
     @property
     def num_trained_prompts(self) -> int:
@@ -85,6 +105,10 @@ class HeldTrainer:
     def encode_completion(self, text: str) -> Ints:
         """See `TrainingEngine`."""
         return self.trainer.encode_completion(text)
+
+    def pieces(self, token_ids: Ints) -> tuple[str, ...]:
+        """See `TrainingEngine`."""
+        return self.trainer.pieces(token_ids)
 
     def save_checkpoint(self, folder: Path, state: dict[str, Any]) -> None:
         """Nothing is kept."""

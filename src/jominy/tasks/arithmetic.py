@@ -8,20 +8,20 @@ Left out on purpose: division (its rounding would need a rule of its own) and an
 from __future__ import annotations
 
 import hashlib
-import random
 import re
 
 from jominy.records import Message, Prompt, Reward, Stop, Task, Working
 from jominy.rewards.options import read_options
 from jominy.tasks.identity import identify
 from jominy.tasks.steps import METHODS, num_steps, read_sum, write_steps
+from jominy.tasks.sums import DEFAULTS as OF_SUMS
+from jominy.tasks.sums import evaluate, read_sums, write_sum
 
 NUMBER = re.compile(r"(?<![0-9])[-\u2212]?[0-9][0-9,]*(?:\.[0-9]+)?")
 INSTRUCTION = "Give the answer as an integer at the end."
 STEPS_INSTRUCTION = "Write every step as a sum such as 2 + 3 = 5, with semicolons between, and the answer as an integer at the end."
 STEPS = ("no", "yes", *METHODS)
-DEFAULTS = {"digits": "2", "operators": "+-*", "terms": "2", "steps": "no"}
-MOST_PROBLEMS = 1 << 62
+DEFAULTS = {**OF_SUMS, "steps": "no"}
 
 
 def make(options: str) -> Task:
@@ -40,26 +40,17 @@ def make(options: str) -> Task:
     1.0
     """
     settings = DEFAULTS | read_options("arithmetic", options, DEFAULTS)
-    digits, terms = _whole("digits", settings["digits"], least=1), _whole("terms", settings["terms"], least=2)
-    operators = "".join(dict.fromkeys(settings["operators"]))
-    if not operators or set(operators) - set("+-*"):
-        raise ValueError(f"arithmetic: operators are taken from + - *, e.g. operators=+-; got {settings['operators']!r}")
-    lowest = 0 if digits == 1 else 10 ** (digits - 1)
-    num_values = 10**digits - lowest
-    num_problems = num_values**terms * len(operators) ** (terms - 1)
-    if num_problems > MOST_PROBLEMS:
-        raise ValueError(f"arithmetic: digits={digits} with terms={terms} has more problems than can be drawn; lower one of them")
+    sums = read_sums("arithmetic", settings)
     name = f"arithmetic:{options}" if options else "arithmetic"
-    steps = _steps_option(settings["steps"], digits, operators, terms)
+    steps = _steps_option(settings["steps"], sums.digits, sums.operators, sums.terms)
 
     def prompts(num_prompts: int, seed: int) -> list[Prompt]:
-        chosen = random.Random(seed).sample(range(num_problems), min(num_prompts, num_problems))
-        problems = [_problem(number, lowest, num_values, terms, operators) for number in chosen]
+        problems = sums.draw(num_prompts, seed)
         return [_prompt(name, *problem) if steps == "no" else _prompt_with_steps(name, problem[0], steps) for problem in problems]
 
     return Task(
         name=name,
-        summary=f"{terms} numbers of {digits} digit{'s' * (digits > 1)}, {' '.join(operators)}" + ", with steps" * (steps != "no"),
+        summary=sums.summary + ", with steps" * (steps != "no"),
         prompts=prompts,
         reward=grade,
         format=ends_with_integer,
@@ -131,21 +122,8 @@ def last_number(text: str) -> str | None:
     return "-" + unsigned if number.startswith("-") and unsigned != "0" else unsigned
 
 
-def _problem(number: int, lowest: int, num_values: int, terms: int, operators: str) -> tuple[list[int], str]:
-    """The numbers and the signs of problem `number`, counted through all of them."""
-    values, signs = [], ""
-    for _ in range(terms):
-        number, value = divmod(number, num_values)
-        values.append(lowest + value)
-    for _ in range(terms - 1):
-        number, sign = divmod(number, len(operators))
-        signs += operators[sign]
-    return values, signs
-
-
 def _prompt(task: str, values: list[int], signs: str) -> Prompt:
-    expression = str(values[0]) + "".join(f" {sign} {value}" for sign, value in zip(signs, values[1:], strict=True))
-    result = _evaluate(values, signs)
+    expression, result = write_sum(values, signs), evaluate(values, signs)
     messages = (Message(role="user", content=f"What is {expression}? {INSTRUCTION}"),)
     return Prompt(
         id=identify("arithmetic", messages, str(result)),
@@ -182,20 +160,3 @@ def _prompt_with_steps(task: str, values: list[int], steps: str) -> Prompt:
         wrong_answer=write_steps(first, second, method, slip_at=chance // len(METHODS) % num_steps(first, second, method)),
         info={"expression": expression, "method": method},
     )
-
-
-def _evaluate(values: list[int], signs: str) -> int:
-    """Products first, then sums, from left to right."""
-    total, product = 0, values[0]
-    for sign, value in zip(signs, values[1:], strict=True):
-        if sign == "*":
-            product *= value
-        else:
-            total, product = total + product, value if sign == "+" else -value
-    return total + product
-
-
-def _whole(name: str, text: str, *, least: int) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise ValueError(f"arithmetic: {name} is a whole number of at least {least}; got {text!r}")
-    return int(text)

@@ -67,6 +67,11 @@ TASKS: dict[str, TaskEntry] = {
         summary="sums of any difficulty; made here, without end",
         options="digits=2,operators=+-*,terms=2, and steps=yes for sums of two numbers with written steps",
     ),
+    "retry": TaskEntry(
+        make="jominy.tasks.retry:make",
+        summary="sums or countdowns tried several times, the model deciding when to stop (2601.01580)",
+        options="attempts=3,wrong=0.5 with digits=2,operators=+-*,terms=2 or with problem=countdown,numbers=3,largest=20",
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, UseAppendAction, arg, subcommand
 
-from jominy.specs import DiagnosisSpec, ProbeName, RunSpec, SampleSpec
+from jominy.specs import DecisionSpec, DiagnosisSpec, ProbeName, RunSpec, SampleSpec
 
 if TYPE_CHECKING:
     from jominy.sampling import LoadEngine
@@ -144,16 +144,19 @@ class Train:
 
     def run(self) -> int:
         """Run the verb; returns the exit code."""
-        from jominy.explaining import explain_path
+        from jominy.deciding.explain import explain_decisions
+        from jominy.printing_decisions import print_decisions
         from jominy.printing_training import print_explanation, print_first_live_step, print_trained
         from jominy.reporting import report
         from jominy.training import train
 
         folder = train(self.spec, self.out, resume=self.resume, overwrite=self.overwrite, quiet=self.quiet, track=self.track)
-        explanation = explain_path(folder.path) if folder.has_before_and_after() else None
+        told = explain_decisions(folder.path, None, None, DecisionSpec(), drawing=False) if folder.has_before_and_after() else None
         page = report(folder.path)
-        if explanation is not None:
-            print_explanation(explanation, page)
+        if told is not None and told.explanation is not None:
+            print_explanation(told.explanation, page)
+            if told.decisions is not None:
+                print_decisions(told.decisions, told.why)
         print_first_live_step(folder.path)
         print_trained(folder.path, page)
         return 0
@@ -161,38 +164,58 @@ class Train:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
-    """What did training change? Reads a training folder's evaluations, or two run folders of the same prompts."""
+    """What did training change? Reads a training folder's evaluations, or two run folders of the same prompts.
+
+    Where responses try, decide and try again (task `retry`, or --spans): also whether it changed the solving or the deciding, which tokens
+    each objective would credit, and, with both policies at hand, whose gain it is. A run folder alone is shown as it is.
+    """
 
     folder: Positional[Path]
-    """A training folder, or the run folder before."""
+    """A training folder, or a run folder: the one before with AFTER, else the one after."""
     after: Positional[Annotated[Path | None, arg(metavar="AFTER")]] = None
     """The run folder after, when `folder` is the one before."""
+    against: Annotated[Path | None, arg(metavar="RUN2")] = None
+    """Compare with what this training or run folder ended with, in place of the start: e.g. the SFT run against the RL run."""
+    deciding: OmitArgPrefixes[DecisionSpec] = field(default_factory=DecisionSpec)
+    """Attempts and decisions."""
     json: bool = False
     """Print explanation.json on standard output instead of tables."""
+    quiet: bool = False
+    """No progress bar."""
 
     def run(self) -> int:
         """Run the verb; returns the exit code."""
-        from jominy.explaining import awaits_interpretation, explain, explain_path
+        from jominy.deciding.explain import explain_decisions
+        from jominy.printing_decisions import print_decisions
+        from jominy.printing_training import print_explanation
+        from jominy.reporting import can_report, report
+
+        told = explain_decisions(self.folder, self.after, self.against, self.deciding, quiet=self.quiet or self.json)
+        page = report(self.folder) if self.after is None and can_report(self.folder) else None
+        explanation = told.explanation
+        if self.json:
+            shown = {"decisions": told.decisions, "why_no_decisions": told.why} if explanation is None else explanation.to_json()
+            print(json.dumps(shown, ensure_ascii=False, allow_nan=False))
+            return 0
+        if explanation is not None:
+            print_explanation(explanation, page)
+        print_decisions(told.decisions, told.why)
+        self._print_rest()
+        return 0
+
+    def _print_rest(self) -> None:
+        from jominy.explaining import awaits_interpretation
         from jominy.interpretation import stored_interpretations
         from jominy.printing_interpretation import print_interpretations
-        from jominy.printing_training import print_explanation, print_first_live_step
-        from jominy.reporting import report
+        from jominy.printing_training import print_first_live_step
 
-        explanation = explain_path(self.folder) if self.after is None else explain(self.folder, self.after)
-        page = report(self.folder) if self.after is None else None
-        if self.json:
-            print(json.dumps(explanation.to_json(), ensure_ascii=False, allow_nan=False))
-        else:
-            print_explanation(explanation, page)
-            folders = (self.folder,) if self.after is None else (self.folder, self.after)
-            stored = [(name or str(folder), found) for folder in folders for name, found in stored_interpretations(folder)]
-            print_interpretations(stored)
-            for folder in folders:
-                if awaits_interpretation(folder):
-                    print(f"Which errors, and how many methods: jominy interpret {folder}")
-            if self.after is None:
-                print_first_live_step(self.folder)
-        return 0
+        folders = (self.folder,) if self.after is None else (self.folder, self.after)
+        print_interpretations([(name or str(folder), found) for folder in folders for name, found in stored_interpretations(folder)])
+        for folder in folders:
+            if awaits_interpretation(folder):
+                print(f"Which errors, and how many methods: jominy interpret {folder}")
+        if self.after is None:
+            print_first_live_step(self.folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +271,7 @@ class Study:
     """Put a paper's claim to the test in miniature; the same command on the same folder goes on where it stopped."""
 
     name: Positional[str]
-    """alignment (2508.21188)."""
+    """alignment (2508.21188), clarity (2601.06911) or decisions (2601.01580)."""
     out: Path
     """Folder for results.json, README.md, figures and report.html."""
     scale: Literal["smoke", "full"] = "smoke"

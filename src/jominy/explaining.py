@@ -43,7 +43,18 @@ OWN_TO_A_SIDE = ("model", "device", "prompts", "out")
 
 
 def explain_path(folder: Path, *, success: float | None = None, seed: int = 0) -> Explanation:
-    """Explain a training folder by its first and last evaluation, and write `explanation.json` into it.
+    """`explain_training`, kept in `explanation.json` of the folder.
+
+    Raises:
+        ValueError: see there.
+    """
+    explanation = explain_training(folder, success=success, seed=seed)
+    write_json(folder / EXPLANATION_FILE, explanation.to_json())
+    return explanation
+
+
+def explain_training(folder: Path, *, success: float | None = None, seed: int = 0) -> Explanation:
+    """Explain a training folder by its first and last evaluation.
 
     Args:
         folder: as `train` leaves it, at any moment.
@@ -67,9 +78,7 @@ def explain_path(folder: Path, *, success: float | None = None, seed: int = 0) -
     success = success_of(RunFolder(folder)) if success is None else success
     explanation = explain(folder / first["folder"], folder / last["folder"], success=success, seed=seed)
     source = {"path": str(folder), **explanation.source, "before_step": first["step"], "after_step": last["step"]}
-    explanation = replace(explanation, source=source)
-    write_json(folder / EXPLANATION_FILE, explanation.to_json())
-    return explanation
+    return replace(explanation, source=source)
 
 
 def success_of(folder: RunFolder) -> float:

@@ -1,7 +1,7 @@
 """The nouns of an explanation: what was before, what is after, the difference, and what it amounts to.
 
 `explanation.json` is an `Explanation` as JSON; the page and the terminal show it and compute nothing.
-Left out on purpose: how any of it is estimated (`measures.paired`, `measures.drift`).
+Left out on purpose: how any of it is estimated (`measures.paired`, `measures.drift`, `measures.decision_changes`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,22 @@ Outcome = Literal["discovery", "sharpening", "better", "no change shown", "worse
 class Change:
     """One measure before and after, on the same prompts.
 
+    What is a mean of the prompts' own values (`measures.paired`) is over the prompts on which both sides are defined. What counts states
+    that a policy got itself into, such as its wrong attempts (`measures.decision_changes`), is over each side's own states: they may come
+    from other prompts, of which `num_prompts` of `before` and of `after` say how many, and their mix may be what moved.
+
     Example: Change(name="pass@1", before=Measure(name="pass@1", value=0.12, ...), after=..., difference=Measure(value=0.71, low=0.62, ...))
     """
 
     name: str
     """The measure."""
     before: Measure
-    """Of the first policy, over the prompts on which both are defined."""
+    """Of the first policy."""
     after: Measure
-    """Of the second policy, over the same prompts."""
+    """Of the second policy."""
     difference: Measure
-    """After minus before, with the paired interval: prompts are the resampling unit, each compared with itself."""
+    """After minus before. Prompts are the resampling unit, and what makes both sides err together on a prompt is taken out of the interval.
+    `num_prompts` take part on at least one side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +169,10 @@ class Explanation:
     """At most 2,000, those that moved most first."""
     thresholds: tuple[Threshold, ...]
     """Ours."""
+    decisions: Mapping[str, Any] | None = None
+    """Whether solving or deciding changed, a `decided.Decided` as JSON; None where responses do not try again or nobody has looked."""
+    why_no_decisions: str = ""
+    """Then, why, where somebody has looked; else empty."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of `explanation.json`."""

@@ -12,4 +12,5 @@ CLARITY = Paper(arxiv="2601.06911", title="Distributional Clarity: The Hidden Dr
 PRECISION = Paper(arxiv="2601.04954", title="Precision over Diversity: High-Precision Reward Generalizes to Robust Instruction Following")
 DAPO = Paper(arxiv="2503.14476", title="DAPO", where="dynamic sampling, overlong filtering")
 PASS_AT_K = Paper(arxiv="2107.03374", title="Evaluating Large Language Models Trained on Code", where="eq. 1")
+DECISIONS = Paper(arxiv="2601.01580", title="The Two-Stage Decision-Sampling Hypothesis")
 DECOMPOSED = Paper(arxiv="2506.01347", title="The Surprising Effectiveness of Negative Reinforcement")

@@ -5,6 +5,7 @@
     evaluations/step-00010/                                       run folders of the held-out prompts
     checkpoints/step-00010/ checkpoints/best/ model/              Hugging Face folders
     stopped/step-00012/                                           the batch of the step that exploded
+    swap/ gradients/                                              what `explain` let two policies write together, and its gradients
 
 A run goes on from its last whole checkpoint: what was written after it is taken back, so that the steps come again bit for bit.
 """
@@ -21,7 +22,7 @@ from jominy.specs import RunSpec
 from jominy.steplog import EVALUATIONS_FILE, EXPLANATION_FILE, STEPS_FILE, read_evaluations, truncate_after
 from jominy.store import SCHEMA_VERSION, RunFolder, read_json, write_json
 
-FOLDERS = ("evaluations", "checkpoints", "stopped", "model")
+FOLDERS = ("evaluations", "checkpoints", "stopped", "model", "swap", "gradients")
 """What a run makes beside `rollouts`."""
 
 BEST_NOTE = "best.json"

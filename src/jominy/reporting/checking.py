@@ -20,7 +20,8 @@ def check(value: Any, hint: Any, where: str) -> None:
 
     Args:
         value: what `json.loads` gave.
-        hint: a dataclass, or a type made of str, int, float, bool, None, Any, Literal, tuple[X, ...], Mapping[str, X] and unions of them.
+        hint: a dataclass, or a type made of str, int, float, bool, None, Any, Literal, tuple[X, ...], tuple[X, Y], Mapping[str, X] and
+            unions of them.
         where: how to call the value in an error.
 
     Raises:
@@ -34,9 +35,7 @@ def check(value: Any, hint: Any, where: str) -> None:
     if is_dataclass(hint):
         _check_record(value, hint, where)
     elif origin is tuple:
-        _expect(isinstance(value, list | tuple), value, "a list", where)
-        for position, item in enumerate(value):
-            check(item, get_args(hint)[0], f"{where}[{position}]")
+        _check_list(value, get_args(hint), where)
     elif origin is Mapping:
         _expect(isinstance(value, Mapping), value, "an object", where)
         for key, item in value.items():
@@ -57,6 +56,15 @@ def _check_record(value: Any, hint: Any, where: str) -> None:
             check(value[field.name], types[field.name], f"{where}.{field.name}")
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ValueError(f"{where}.{field.name} is missing")
+
+
+def _check_list(value: Any, hints: tuple[Any, ...], where: str) -> None:
+    """tuple[X, ...] is any number of X; tuple[X, Y] is one of each."""
+    _expect(isinstance(value, list | tuple), value, "a list", where)
+    if hints[-1] is not Ellipsis:
+        _expect(len(value) == len(hints), value, f"a list of {len(hints)}", where)
+    for position, item in enumerate(value):
+        check(item, hints[0] if hints[-1] is Ellipsis else hints[position], f"{where}[{position}]")
 
 
 def _check_union(value: Any, hints: tuple[Any, ...], where: str) -> None:

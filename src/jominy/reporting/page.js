@@ -51,8 +51,13 @@
     return themedLayout;
   }
 
-  /** Traces that Python marked as drawn in ink follow the theme. */
-  const inked = (trace, colours) => (trace.meta === "ink" ? { ...trace, line: { ...trace.line, color: colours.ink } } : trace);
+  /** Traces that Python marked as drawn in ink follow the theme, with their marks and error bars. */
+  function inked(trace, colours) {
+    if (trace.meta !== "ink") return trace;
+    const painted = { ...trace };
+    for (const part of ["line", "marker", "error_x"]) if (part === "line" || trace[part]) painted[part] = { ...trace[part], color: colours.ink };
+    return painted;
+  }
 
   function drawPlots() {
     const colours = inks();
@@ -171,7 +176,7 @@
     return place;
   }
 
-  const STOPS = { eos: "stopped by itself", length: "cut at the token limit", error: "the engine failed" };
+  const STOPS = { eos: "stopped by itself", length: "cut at the token limit", text: "stopped behind a given text", error: "the engine failed" };
 
   function conversation(prompt) {
     const details = make("details", "asked", make("summary", "", make("span", "role", "prompt"), " ", nameOf(prompt, 150)));
@@ -246,7 +251,122 @@
     filterRollouts();
   }
 
+  // ---- responses taken apart: a row a span, shaded by the coefficient of an objective
+
+  const STAGES = { attempt: "sampling", check: "decision", verdict: "decision" };  // as `recipes.masks`; other kinds are stages of their own
+  const LEVELS = 5;
+  const coefficient = (value) => value === 0 ? "0" : `${value > 0 ? "+" : "−"}${Math.abs(value).toPrecision(2).replace("-", "−")}`;
+  const coefficientsOf = (exhibit, objective) => (Object.hasOwn(exhibit.coefficients, objective) ? exhibit.coefficients[objective] : null);
+  const truthOf = (exhibit, index) => exhibit.spans.find((span) => span.kind.split(".")[0] === "attempt" && span.index === index)?.kind.split(".")[1];
+
+  function labelOf(exhibit, span) {
+    const [kind, known] = span.kind.split("."), number = span.index + 1;
+    if (kind === "attempt") {
+      const [icon, word] = known === "right" ? ["good", "right"] : known === "wrong" ? ["stop", "wrong"] : ["watch", "nobody knows"];
+      return [make("b", "", `attempt ${number}`), badge(icon, word)];
+    }
+    if (kind === "check") return [make("b", "", `check ${number}`)];
+    if (kind === "verdict") {
+      const truth = truthOf(exhibit, span.index), accepts = known === "accept";
+      const word = `${accepts ? "accepts" : "retries"} ${truth === "right" ? "what is right" : truth === "wrong" ? "what is wrong" : "it"}`;
+      return [make("b", "", `verdict ${number}`), badge(truth === undefined ? "watch" : accepts === (truth === "right") ? "good" : "stop", word)];
+    }
+    return [make("span", "muted", span.kind || "in no span")];
+  }
+
+  /** All pieces in order: the spans, and what stands outside them. */
+  function stretchesOf(exhibit) {
+    const found = [];
+    let reached = 0;
+    for (const span of exhibit.spans) {
+      if (span.start > reached) found.push({ kind: "", start: reached, end: span.start, index: 0 });
+      found.push(span);
+      reached = span.end;
+    }
+    if (reached < exhibit.pieces.length) found.push({ kind: "", start: reached, end: exhibit.pieces.length, index: 0 });
+    return found;
+  }
+
+  function spanRow(exhibit, span, objective, largest) {
+    const all = coefficientsOf(exhibit, objective), kind = span.kind.split(".")[0];
+    const label = make("div", "span-label", ...labelOf(exhibit, span));
+    const text = make("div", "span-text");
+    for (let i = span.start; i < span.end; i += 1) {
+      const token = make("span", "token", exhibit.pieces[i]);
+      if (exhibit.are_tokens && exhibit.stop === "eos" && i === exhibit.num_pieces - 1) token.classList.add("special");
+      if (all !== null) {
+        const level = largest > 0 ? Math.ceil(LEVELS * Math.abs(all[i]) / largest) : 0;
+        if (level > 0) token.classList.add(`${all[i] > 0 ? "up" : "down"}-${level}`);
+        token.title = `coefficient ${coefficient(all[i])}`;
+      }
+      text.append(token);
+    }
+    if (all !== null && span.end > span.start) {
+      const here = all.slice(span.start, span.end), least = coefficient(Math.min(...here)), most = coefficient(Math.max(...here));
+      label.append(make("span", "muted", least === most ? `c = ${least}` : `c from ${least} to ${most}`));
+    }
+    const look = Object.hasOwn(STAGES, kind) ? `span-${STAGES[kind]} span-${kind}` : span.kind ? "span-other" : "";
+    return make("div", `span-row ${look}`, label, text);
+  }
+
+  function exhibitCard(exhibit, objective, largest) {
+    const outcome = exhibit.right === null ? "unscored" : exhibit.right ? "right" : "wrong";
+    const chips = make("p", "chips", badge(ICONS[outcome], outcome));
+    for (const cell of exhibit.cells) chips.append(make("span", "chip", cell));
+    if (exhibit.problem) chips.append(make("span", "chip cut", exhibit.problem));
+    chips.append(make("span", `chip${exhibit.stop === "eos" ? "" : " cut"}`, STOPS[exhibit.stop] ?? `stop: ${exhibit.stop}`));
+    if (exhibit.are_tokens) chips.append(make("span", "chip", make("span", "muted", "tokens"), " ", String(exhibit.num_pieces)));
+    chips.append(make("span", "number muted", `rollout ${exhibit.index}`));
+    const asked = make("p", "asked", make("span", "role", "prompt"), " ", firstWords(exhibit.question || exhibit.prompt_id, 150));
+    const rows = make("div", "trace", ...stretchesOf(exhibit).map((span) => spanRow(exhibit, span, objective, largest)));
+    const card = make("article", `card rollout ${outcome}`, chips, asked, rows);
+    const shown = exhibit.pieces.length;
+    if (exhibit.num_pieces > shown) card.append(make("p", "muted small", `The first ${shown} of ${exhibit.num_pieces} tokens.`));
+    if (objective && coefficientsOf(exhibit, objective) === null)
+      card.append(make("p", "muted small", exhibit.are_tokens ? `Not counted on this response: ${objective}.` : "No coefficients: nothing says which text each token has."));
+    return card;
+  }
+
+  function coefficientLegend(largest) {
+    const swatches = [];
+    for (let level = LEVELS; level > 0; level -= 2) swatches.push(make("span", `token down-${level}`, level === LEVELS ? coefficient(-largest) : "−"));
+    swatches.push(make("span", "token", "0"));
+    for (let level = 1; level <= LEVELS; level += 2) swatches.push(make("span", `token up-${level}`, level === LEVELS ? coefficient(largest) : "+"));
+    return largest > 0 ? ["coefficient: − (hatched) makes the token less likely, + likelier", ...swatches] : ["every coefficient is 0 here"];
+  }
+
+  function setUpExhibits() {
+    const form = byId("exhibit-filters");
+    if (!form) return;
+    const choice = byId("by-objective"), cells = byId("by-cell");
+    const names = [...new Set(data.exhibits.flatMap((exhibit) => Object.keys(exhibit.coefficients)))];
+    for (const name of [...names, ""]) {
+      const option = make("option", "", name || "nothing");
+      option.value = name;
+      choice.append(option);
+    }
+    choice.value = names[0] ?? "";
+    for (const cell of new Set(data.exhibits.flatMap((exhibit) => exhibit.cells))) {
+      const option = make("option", "", cell);
+      option.value = cell;
+      cells.append(option);
+    }
+    let objective = "", largest = 0;
+    const list = paged(byId("exhibit-rows"), byId("exhibit-pager"), 3, (exhibit) => exhibitCard(exhibit, objective, largest));
+    function refresh() {
+      objective = choice.value;
+      largest = data.exhibits.reduce((most, exhibit) => (coefficientsOf(exhibit, objective) ?? []).reduce((one, value) => Math.max(one, Math.abs(value)), most), 0);
+      byId("exhibit-legend").hidden = objective === "";
+      byId("exhibit-legend").replaceChildren(...coefficientLegend(largest));
+      list(data.exhibits.filter((exhibit) => cells.value === "" || exhibit.cells.includes(cells.value)));
+    }
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", refresh);
+    refresh();
+  }
+
   setUpPrompts();
   setUpRollouts();
+  setUpExhibits();
   setUpTheme();
 })();

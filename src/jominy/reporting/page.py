@@ -22,12 +22,14 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from jominy.decided import Decided
 from jominy.explanation import Explanation, signed, signed_interval
 from jominy.formatting import arxiv_address, brief, date, flat, hours, interval, number, plain, spaced, unit_sign
 from jominy.reporting.bytask import by_task_tables
 from jominy.reporting.changes import direction, training_section
 from jominy.reporting.checking import check
 from jominy.reporting.clarity_plots import BY_SIZE, clarity_plots
+from jominy.reporting.decisions import decisions_section, exhibit_rows
 from jominy.reporting.figures import draw_curve, draw_histogram
 from jominy.reporting.interpreted import interpretation_sections
 from jominy.reporting.reading import Row, rollout_of, turns_of
@@ -102,6 +104,8 @@ def training_page_of(
     """
     if explanation is not None:
         check(explanation, Explanation, "explanation")
+        if explanation.get("decisions") is not None:
+            check(explanation["decisions"], Decided, "explanation.decisions")
     section = training_section(log, explanation, why_no_explanation)
     return _render(diagnosis, section, rows, num_stored, log.run, interpretations)
 
@@ -118,11 +122,16 @@ def _render(
         check(diagnosis, Diagnosis, "diagnosis")
         _check_lengths(diagnosis)
     plots = [] if diagnosis is None else _plots_of(diagnosis)
+    decided = None if training is None or training["explanation"] is None else training["explanation"].get("decisions")
+    decisions = None if decided is None else decisions_section(decided)
     drawn = [*plots, *(() if training is None else (*training["changes"], *training["plots"]))]
+    drawn += [] if decisions is None else decisions["plots"]
     data = {"figures": {plot["id"]: plot["figure"] for plot in drawn if plot["figure"]}, **_reading_of(diagnosis, training, rows)}
+    data["exhibits"] = [] if decided is None else exhibit_rows(decided)
     values = {
         "diagnosis": diagnosis,
         "training": training,
+        "decisions": decisions,
         "title": _title_of(diagnosis, training),
         "facts": [] if diagnosis is None else _facts_of(diagnosis, run),
         "plots": plots,

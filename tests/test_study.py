@@ -170,7 +170,10 @@ def test_a_study_may_measure_more(tmp_path: Path) -> None:
             "task": cell.task,
             "of": settings.base_prompts,
         },
-        more_of_run=lambda folder, spec: {"steps": [line["step"] for line in read_evaluations(folder.path)], "seed": spec.seed},
+        more_of_run=lambda ended: {
+            "steps": [line["step"] for line in read_evaluations(ended.folder.path)],
+            "seed": ended.spec.seed,
+        },
     )
     # 2 prompts with 2 responses each
     assert bench.do({"kind": "base", "cell": cell.name})["base"]["more"] == {"drawn": 4, "task": cell.task, "of": 2}

@@ -7,7 +7,7 @@ Left out: what the numbers mean (`gains` and each study's claims).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from jominy.lab.spec import LabSpec
@@ -34,6 +34,8 @@ class Cell:
     """The model is made to this order."""
     has_answers: bool = True
     """Whether the task extracts an answer, which can be voted on."""
+    further: Mapping[str, str] = field(default_factory=dict)
+    """Name -> task that nobody trains on here, drawn from before and after; of studies that look beyond the task."""
 
     @property
     def folder(self) -> str:
@@ -62,6 +64,10 @@ class Arm:
     """Train on one prompt: by p (1 - p) or by difficulty in the cell's base rollouts, or by the run's seed; None trains on all."""
     needs_answers: bool = False
     """Whether responses must have an answer that is extracted."""
+    prompts: int | None = None
+    """Prompts a step; None is the settings' number."""
+    pool: int | None = None
+    """Different prompts to train on; None is the settings' number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +109,16 @@ class Settings:
     """Why the others are not."""
     eval_every: int = 0
     """Steps between two evaluations on the held-out prompts; 0: only before and after."""
+    pool: int = 0
+    """Different prompts to train on; 0: as many as `train` takes where nothing is said."""
+    further_prompts: int = 0
+    """Prompts of each further task, and of each square of sampler and decider."""
+    further_rollouts: int = 0
+    """Responses each; at most `eval_rollouts`."""
+    bank_states: int = 0
+    """Attempts that every policy decides about, half of them right."""
+    bank_checks: int = 0
+    """Checks that it writes to each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

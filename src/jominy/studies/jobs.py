@@ -8,8 +8,9 @@
             exploded      `train` stopped it; it has no after
             no example    no base prompt is one that the arm could train on; nothing was run
 
-`kl_nats` holds, of each evaluation behind the start, the KL to the starting policy a token, measured on its responses. What a study
-measures beyond that (its `more_of_base` and `more_of_run`) stands under `more`, which is not there where a study measures nothing more.
+`kl_nats` holds, of each evaluation behind the start, the KL to the starting policy a token, measured on its responses. `tokens` counts
+what went through the optimiser (`holding`). What a study measures beyond that (its `more_of_base` and `more_of_run`) stands under `more`,
+which is not there where a study measures nothing more.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from jominy.studies.folders import base_folder
 from jominy.studies.holding import HeldTrainer
 from jominy.studies.measuring import measure_base, start_of
 from jominy.studies.reading import FINISHED, NO_EXAMPLE
-from jominy.studies.study import load_study
+from jominy.studies.study import Ended, load_study
 from jominy.studies.surroundings import surroundings
 from jominy.tables import groups_of
 from jominy.trainfolder import TrainFolder
@@ -78,10 +79,13 @@ class Bench:
             if not out.exists() or TrainFolder(out).run.read_run()["status"] != "stopped":
                 raise
             status, why = "no gradient", str(error)
-        num_trained = 0 if status == NO_EXAMPLE else next(iter(self.held.values())).num_trained_prompts
-        found = {**_counts(TrainFolder(out), spec, status), "unique_live_prompts": num_trained}
+        held = None if status == NO_EXAMPLE else next(iter(self.held.values()))
+        found = {**_counts(TrainFolder(out), spec, status), "unique_live_prompts": 0 if held is None else held.num_trained_prompts}
+        found["tokens"] = None if held is None else {name: held.tokens[name] for name in ("passed", "responses", "trained")}
         if self.study.more_of_run is not None:
-            found["more"] = self.study.more_of_run(TrainFolder(out), spec) if status in FINISHED else None
+            found["more"] = None
+            if held is not None and status in FINISHED:
+                found["more"] = self.study.more_of_run(self._ended(cell, arm, spec, out, held))
         if out.exists():
             shutil.rmtree(out)
         seconds = {"seconds": round(time.monotonic() - started, 2), "cpu_seconds": round(_processor_s() - processor_s, 2)}
@@ -96,11 +100,11 @@ class Bench:
             model=start_of(cell),
             recipe=arm.recipe,
             steps=settings.steps,
-            prompts=settings.prompts,
+            prompts=arm.prompts or settings.prompts,
             rollouts=settings.rollouts,
             max_tokens=settings.max_tokens,
             seed=seed,
-            data=DataSpec(reward=arm.reward, select=rule),
+            data=DataSpec(reward=arm.reward, select=rule, pool=arm.pool or settings.pool or DataSpec().pool),
             update=UpdateSpec(learning_rate=settings.learning_rate, minibatches=settings.minibatches, patience=settings.steps),
             evaluate=EvaluateSpec(
                 eval_every=settings.eval_every or settings.steps,
@@ -109,6 +113,20 @@ class Bench:
                 save_every=settings.steps,
                 kl_rollouts=0,
             ),
+        )
+
+    def _ended(self, cell: Cell, arm: Arm, spec: RunSpec, out: Path, held: HeldTrainer) -> Ended:
+        """The run as `more_of_run` takes it."""
+        return Ended(
+            folder=TrainFolder(out),
+            spec=spec,
+            cell=cell,
+            arm=arm,
+            settings=self.design.settings[cell.group],
+            out=self.out,
+            trained=held.trainer.sampler(spec.steps),
+            start=held.start_engine,
+            save=held.keep_model,
         )
 
     def _trainer(self, spec: RunSpec, start: str, checkpoint: Path | None) -> HeldTrainer:

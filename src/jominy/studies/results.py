@@ -18,7 +18,7 @@ from jominy.store import SCHEMA_VERSION, read_json, write_bytes
 from jominy.studies.design import Arm, Design, Settings
 
 RESULTS_FILE = "results.json"
-UNSAID = ("why_arms", "eval_every")
+UNSAID = ("why_arms", "eval_every", "pool", "further_prompts", "further_rollouts", "bank_states", "bank_checks")
 """Settings that are written down only where they are not at their default, as they stand in no file of before there were any."""
 Row = dict[str, Any]
 
@@ -64,6 +64,7 @@ def _alike(there: Row | None, asked: Row | None, kind: type[Settings | LabSpec |
 
 def _same_cell(there: Row, asked: Row) -> bool:
     same = all(there[name] == asked[name] for name in ("task", "model_title"))
+    same = same and there.get("further", {}) == asked.get("further", {})
     return same and _alike(there["lab"], asked["lab"], LabSpec)
 
 
@@ -103,6 +104,7 @@ def _described(design: Design) -> dict[str, Any]:
                 "model_title": cell.model,
                 "task": cell.task,
                 "lab": None if cell.lab is None else _plain(asdict(cell.lab)),
+                **({"further": dict(cell.further)} if cell.further else {}),
                 "seeds": list(range(design.settings[cell.group].seeds)),
                 "base": None,
             }
@@ -116,6 +118,7 @@ def _described(design: Design) -> dict[str, Any]:
                 "recipe": arm.recipe,
                 "reward": arm.reward,
                 "select": arm.select,
+                **{name: size for name, size in (("prompts", arm.prompts), ("pool", arm.pool)) if size is not None},
             }
             for arm in design.arms
         ],

@@ -15,21 +15,54 @@ from pathlib import Path
 from typing import Any
 
 from jominy.conclusion import Claim, Conclusion, Plot, Section
+from jominy.engines import ContinuingEngine
 from jominy.records import Paper
 from jominy.results import Threshold
 from jominy.rewards.loading import load_object
 from jominy.specs import RunSpec
-from jominy.studies.design import Cell, Design, Settings
+from jominy.studies.design import Arm, Cell, Design, Settings
 from jominy.studies.reading import StudyRuns
 from jominy.trainfolder import TrainFolder
 
-STUDIES = {"alignment": "jominy.studies.alignment:STUDY", "clarity": "jominy.studies.clarity:STUDY"}
+STUDIES = {
+    "alignment": "jominy.studies.alignment:STUDY",
+    "clarity": "jominy.studies.clarity:STUDY",
+    "decisions": "jominy.studies.decisions:STUDY",
+}
 """Name -> path of its record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ended:
+    """A run that has an "after", with its folder still there and its policy still in memory.
+
+    Example: Ended(folder=TrainFolder(own), spec=spec, cell=cell, arm=arm, settings=settings, out=out, trained=engine, start=..., save=...)
+    """
+
+    folder: TrainFolder
+    """Of the run; removed afterwards."""
+    spec: RunSpec
+    """What was asked of it."""
+    cell: Cell
+    """Where it ran."""
+    arm: Arm
+    """How it was trained."""
+    settings: Settings
+    """Of its group of cells."""
+    out: Path
+    """The study's folder."""
+    trained: ContinuingEngine
+    """The policy behind the last step."""
+    start: Callable[[], ContinuingEngine]
+    """The policy before the first; loaded when it is asked for."""
+    save: Callable[[Path], None]
+    """Keeps the trained model in a folder."""
+
 
 MoreOfBase = Callable[[Path, Cell, Settings], dict[str, Any]]
 """Folder with the rollouts of a base model, its cell and the settings there -> plain values."""
-MoreOfRun = Callable[[TrainFolder, RunSpec], dict[str, Any]]
-"""A run that has an "after", before its folder is removed, and what was asked of it -> plain values."""
+MoreOfRun = Callable[[Ended], dict[str, Any]]
+"""A run that has an "after" -> plain values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from jominy.papers import CLARITY
-from jominy.specs import RunSpec
 from jominy.studies.clarity import claims, design, paper, sections
 from jominy.studies.design import Cell, Settings
-from jominy.studies.study import Study
-from jominy.trainfolder import TrainFolder
+from jominy.studies.study import Ended, Study
 
 
 def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
@@ -20,11 +18,11 @@ def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]
     return measuring.more_of_base(folder, cell, settings)
 
 
-def more_of_run(folder: TrainFolder, spec: RunSpec) -> dict[str, Any]:
+def more_of_run(ended: Ended) -> dict[str, Any]:
     """Pass rate and clarity at each evaluation; see `measuring`."""
     from jominy.studies.clarity import measuring
 
-    return measuring.more_of_run(folder, spec)
+    return measuring.more_of_run(ended.folder, ended.spec)
 
 
 STUDY = Study(

@@ -1,0 +1,40 @@
+"""The study of 2601.01580: does RL improve the solving or the deciding?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jominy.papers import DECISIONS
+from jominy.studies.decisions import claims, design, paper, plots, sections
+from jominy.studies.design import Cell, Settings
+from jominy.studies.study import Ended, Study
+
+
+def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
+    """Attempts and decisions of the warm start; see `measuring`."""
+    from jominy.studies.decisions import measuring
+
+    return measuring.more_of_base(folder, cell, settings)
+
+
+def more_of_run(ended: Ended) -> dict[str, Any]:
+    """Attempts, decisions, further tasks, bank and squares of a trained policy; see `measuring`."""
+    from jominy.studies.decisions import measuring
+
+    return measuring.more_of_run(ended)
+
+
+STUDY = Study(
+    name="decisions",
+    title=paper.TITLE,
+    paper=DECISIONS,
+    design=design.design,
+    claims=claims.claims,
+    sections=sections.sections,
+    plots=plots.plots,
+    thresholds=paper.THRESHOLDS,
+    limits=paper.LIMITS,
+    more_of_base=more_of_base,
+    more_of_run=more_of_run,
+)

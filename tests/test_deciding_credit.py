@@ -253,3 +253,17 @@ def test_a_response_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     read(prompts[0], "w/a.", "eos")
     read(prompts[0], "w/a.", "length")
     assert len(asked) == 6
+
+
+def test_coefficients_are_told_in_units_of_their_mean_size() -> None:
+    rollouts = responses()
+    whole = tables(rollouts)
+    rows = found_rows("grpo", rollouts)
+    found = credited("grpo", rows, whole)
+    size_M = np.abs(coefficients(rows, rollouts))[whole.tokens.stage_M != 0]
+    assert found.mean_size == pytest.approx(np.mean(size_M))
+    # sampling and decision tokens together have a mean size of 1
+    numbers = [np.count_nonzero(whole.tokens.stage_M == stage) for stage in (1, 2)]
+    sizes = [found.attribution.masses.sampling.value, found.attribution.masses.decision.value]
+    assert None not in sizes
+    assert np.average(np.array(sizes, dtype=float), weights=numbers) == pytest.approx(1.0)

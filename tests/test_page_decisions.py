@@ -84,12 +84,14 @@ def test_the_bars_are_the_record(record: dict[str, Any], html: str) -> None:
     figures = data_of(html)["figures"]
     drawn = [figures[f"decisions-{place}"]["data"] for place in range(4)]
     assert sorted(re.findall(r'class="canvas" id="([^"]+)"', html)) == sorted(figures)
-    ratios = [one["attribution"]["masses"]["per_token_ratio"]["value"] for one in record["credits"]]
+    lines = [line for one in record["credits"] for line in (one, *one["parts"])]
+    assert len(lines) == len(record["credits"]) + 4  # two KL objectives, each with the reward alone and the KL alone
+    ratios = [one["attribution"]["masses"]["per_token_ratio"]["value"] for one in lines]
     assert drawn[0][0]["x"] == ratios
     assert ratios[0] == 1.0  # GRPO on policy
-    sft = [one["objective"] for one in record["credits"]].index("sft")
+    sft = [one["objective"] for one in lines].index("sft")
     assert [bars["x"][sft] for bars in drawn[2][:4:2]] == [0.0, 0.0]  # knows no outcome
-    shares = [one["attribution"]["masses"]["mass_share"]["value"] for one in record["credits"]]
+    shares = [one["attribution"]["masses"]["mass_share"]["value"] for one in lines]
     assert drawn[1][0]["x"] == shares
     split = record["swap"]["measured"]
     assert drawn[3][0]["x"] == [split["total"]["value"], split["sampling"]["value"], split["decision"]["value"]]

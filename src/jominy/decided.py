@@ -80,8 +80,10 @@ class Credited:
     """Rollouts whose coefficients are counted."""
     num_kept: int
     """Those that the recipe trains on; the others have coefficients of 0."""
+    mean_size: float
+    """Mean |c| of a token of a stage, of the whole objective where this is a part: the unit that all coefficients are told in."""
     attribution: Attribution
-    """Coefficients by stage, decision and truth."""
+    """Coefficients by stage, decision and truth, in units of `mean_size`."""
     logits: Masses | None
     """What of them reaches the logits; None without `--gradients`."""
     gradient: SignalAndNoise | None

@@ -156,7 +156,7 @@ def _print_reasons(console: Console, lines: list[tuple[str, Record]]) -> None:
 
 def _masses(lines: list[tuple[str, Record]]) -> Table:
     columns = "objective", "per-token ratio", "mass share, %", "of tokens, %", "|c| on ACCEPT / RETRY", "responses"
-    table = _table("Credit by objective: decision tokens against sampling tokens", *columns)
+    table = _table("Credit by objective: decision tokens against sampling tokens; |c| in units of its mean", *columns)
     for name, one in lines:
         attribution = one["attribution"]
         masses = attribution["masses"]
@@ -168,7 +168,7 @@ def _masses(lines: list[tuple[str, Record]]) -> Table:
 
 def _contrasts(lines: list[tuple[str, Record]]) -> Table:
     columns = "objective", "right: accept − retry", "wrong: retry − accept", "attempts: right − wrong"
-    table = _table("Contrast of coefficients by outcome: above 0 teaches the right decision, 0 knows no outcome", *columns)
+    table = _table("Contrast by outcome, in units of the mean |c|: above 0 teaches the right decision, 0 knows no outcome", *columns)
     for name, one in lines:
         table.add_row(escape(name), *(_contrast(one["attribution"][cell]) for cell in CONTRASTS))
     return table

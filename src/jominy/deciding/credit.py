@@ -8,7 +8,8 @@ these alone, its advantages and divisors being those of all; and since its coeff
 
     KL alone       advantage = 0                  reward alone    reference = old, so that every log-ratio of the KL is 0
 
-On policy the two add up to the whole. Demonstrations are no rollouts: `sft` here is weight 1 on these same responses.
+On policy the two add up to the whole. All are told in units of the whole objective's mean |c| a token. Demonstrations are no rollouts:
+`sft` here is weight 1 on these same responses.
 The first level of attribution of 2601.01580 as we read it (the definitions are ours). Left out on purpose: what the coefficients say
 (`measures.attribution`), gradients (`gradients`), and log-probabilities after more updates, at which ratios and clips would act.
 """
@@ -25,7 +26,7 @@ from jominy.crediting import groups_of_rollouts, rows_to_step
 from jominy.decided import Credited
 from jominy.deciding.stored import groups_of_stored
 from jominy.groups import Groups
-from jominy.measures.attempts import AttemptTable, TokenTable
+from jominy.measures.attempts import NONE, AttemptTable, TokenTable
 from jominy.measures.attribution import attribute
 from jominy.measures.credit import value_share
 from jominy.recipes.loading import load_recipe
@@ -252,8 +253,15 @@ def credited(objective: str, rows: Rows, tables: Tables) -> Credited:
     notes = [SAME_ROLLOUTS] if rows.recipe.source == "demonstrations" else []
     if rows.recipe.needs_reference:
         notes.append("counted on the responses that were scored under the starting policy, and so are its parts")
-    parts = tuple(replace(_credited(objective, part, tables), part=name) for name, part in parts_of(rows))
-    return replace(_credited(objective, rows, tables), notes=tuple(notes), parts=parts)
+    unit = mean_size(rows, tables)
+    parts = tuple(replace(_credited(objective, part, tables, unit), part=name) for name, part in parts_of(rows))
+    return replace(_credited(objective, rows, tables, unit), notes=tuple(notes), parts=parts)
+
+
+def mean_size(rows: Rows, tables: Tables) -> float:
+    """Mean |c| of a token of a stage, 1 where all are 0: the unit that coefficients are told in, for divisors make them tiny."""
+    found_M = np.abs(coefficients(rows, tables.rollouts))[tables.tokens.stage_M != NONE]
+    return float(found_M.mean()) or 1.0 if len(found_M) else 1.0
 
 
 def value_shares(whole: Tables, scored: Tables | None, start: Start | None) -> tuple[Measure, ...]:
@@ -285,12 +293,13 @@ def _kl_share(whole: Tables, scored: Tables | None, start: Start | None) -> Meas
     return value_share(scored.tokens, kl_M, name=KL, meaning=OF_KL)
 
 
-def _credited(objective: str, rows: Rows, tables: Tables) -> Credited:
-    found_M, clipped_M = coefficients(rows, tables.rollouts), clips(rows, tables.rollouts)
+def _credited(objective: str, rows: Rows, tables: Tables, unit: float) -> Credited:
+    found_M, clipped_M = coefficients(rows, tables.rollouts) / unit, clips(rows, tables.rollouts)
     return Credited(
         objective=objective,
         num_rollouts=len(tables.rollouts),
         num_kept=rows.num_kept,
+        mean_size=unit,
         attribution=attribute(tables.tokens, tables.attempts, found_M, clipped_M),
         logits=None,
         gradient=None,

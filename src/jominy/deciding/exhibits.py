@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jominy.decided import Exhibit
-from jominy.deciding.credit import Rows, Tables, coefficients
+from jominy.deciding.credit import Rows, Tables, coefficients, mean_size
 from jominy.measures.attempts import ACCEPT, AttemptTable
 from jominy.records import Floats, Ints, Prompt, Rollout, Span, TraceReader
 from jominy.tracing import text_of, trace_of
@@ -128,7 +128,7 @@ def _cells(attempts: AttemptTable) -> list[set[int]]:
 
 
 def _coefficients(asked: Asked, keys: Sequence[Key]) -> dict[Key, Floats]:
-    """[T] coefficients of those of the responses that the objective is counted on."""
+    """[T] coefficients of those of the responses that the objective is counted on, in units of its `mean_size`."""
     wanted = set(keys)
     places = [number for number, rollout in enumerate(asked.tables.rollouts) if _key(rollout) in wanted]
     number_of = {place: number for number, place in enumerate(places)}
@@ -136,7 +136,8 @@ def _coefficients(asked: Asked, keys: Sequence[Key]) -> dict[Key, Floats]:
     some = replace(asked.rows, rows=tuple(row for row, _ in pairs), positions=tuple(number for _, number in pairs))
     rollouts = [asked.tables.rollouts[place] for place in places]
     ends = np.cumsum([len(rollout.token_ids) for rollout in rollouts])
-    parts = np.split(coefficients(some, rollouts), ends[:-1])
+    unit = mean_size(asked.rows, asked.tables)
+    parts = np.split(coefficients(some, rollouts) / unit, ends[:-1])
     return {_key(rollout): part for rollout, part in zip(rollouts, parts, strict=False)}
 
 

@@ -80,7 +80,7 @@ def _reaching(found: Credited, rows: Rows, tables: Tables, logit_norm_M: Floats 
     """With both levels of these rows."""
     if logit_norm_M is None:
         return replace(found, why_no_gradient=why_no_reach(tables))
-    logits = logit_attribution(tables.tokens, coefficients(rows, tables.rollouts), logit_norm_M)
+    logits = logit_attribution(tables.tokens, coefficients(rows, tables.rollouts) / found.mean_size, logit_norm_M)
     batches, stages, sizes = _micro_batches(rows, tables)
     if len(batches) < 2:
         return replace(found, logits=logits, why_no_gradient="signal and noise need responses to at least two prompts")

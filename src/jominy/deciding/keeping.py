@@ -125,18 +125,29 @@ def remembered(pair: Pair) -> dict[str, Any] | None:
     return {name: value for name, value in read_json(pair.asked_file).items() if name != "schema_version"}
 
 
-def gradient_key(stamp: str, token_ids: Sequence[Ints], prompt_ids: Sequence[str], stage_M: Ints, values_M: Floats, seed: int) -> str:
-    """Names the gradients of coefficients on responses.
+def gradient_key(
+    stamp: str,
+    objective: str,
+    temperature: float,
+    token_ids: Sequence[Ints],
+    prompt_ids: Sequence[str],
+    stage_M: Ints,
+    values_M: Floats,
+    seed: int,
+) -> str:
+    """Names the gradients of an objective on responses.
 
     Args:
         stamp: of the policy.
+        objective: its name: two whose coefficients are equal may have other parts.
+        temperature: at which the responses were drawn, and the gradients are taken.
         token_ids: of each response.
         prompt_ids: `Prompt.id` of each response.
         stage_M: [M] of all tokens in a row.
         values_M: [M] coefficients.
         seed: of the sketch.
     """
-    whole = hashlib.sha256(f"{stamp} {seed} {' '.join(prompt_ids)} ".encode())
+    whole = hashlib.sha256(f"{stamp} {objective} {temperature!r} {seed} {' '.join(prompt_ids)} ".encode())
     for one in token_ids:
         whole.update(np.asarray(one, dtype=np.int64).tobytes() + b"|")
     whole.update(np.asarray(stage_M, dtype=np.int8).tobytes())

@@ -68,7 +68,8 @@ class Reach:
             rows_with: the same rows with these tokens of the prompts.
         """
         tokens, prompts = zip(*((one.token_ids, one.prompt_id) for one in tables.rollouts), strict=True)
-        key = gradient_key(self.stamp, tokens, prompts, tables.tokens.stage_M, coefficients(rows, tables.rollouts), self.seed)
+        values_M, temperature = coefficients(rows, tables.rollouts), tables.rollouts[0].temperature
+        key = gradient_key(self.stamp, found.objective, temperature, tokens, prompts, tables.tokens.stage_M, values_M, self.seed)
         kept = with_kept(self.root, key, found)
         if kept is not None or not self.may_compute:
             return kept or found

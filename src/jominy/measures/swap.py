@@ -15,7 +15,8 @@ Beside it the analytic split: the same with Acc = V_1 of the chain (`chain`) fro
 
 A sampler's chances after a retry are known only where its own decider retried. Where it never retried right ones (or wrong ones), those
 after a wrong one (a right one) stand for both; where it never retried at all, what the other policy met there does. It takes prompts to be
-alike but for what attempts tell, so it is a check on the mechanism, not a second measurement.
+alike but for what attempts tell, and no response to break its form, so it is a check on the mechanism, not a second measurement: where
+many responses break off, its cells lie above the measured ones.
 The design is ours (2601.01580 claims the gain is mainly the decision's; how it measured that was not at hand). Left out on purpose:
 running the four combinations.
 """

@@ -36,7 +36,7 @@ def decisions_section(decided: Record) -> dict[str, Any]:
     Args:
         decided: a checked `decided.Decided` as a dictionary.
     """
-    credits, swap, bank = decided["credits"], decided["swap"], decided["bank"]
+    credits, swap, bank = _lines(decided["credits"]), decided["swap"], decided["bank"]
     plots = [*([_ratios(credits), _shares(credits), _contrasts(credits)] if credits else []), _gain(swap, decided["why_no_swap"])]
     return {
         "record": decided,
@@ -48,6 +48,7 @@ def decisions_section(decided: Record) -> dict[str, Any]:
         ],
         "broken": [problem for problem in decided["problems"] if problem["name"]],
         "plots": [{**plot, "id": f"decisions-{position}"} for position, plot in enumerate(plots)],
+        "objectives": _names(credits),
         "by_objective": _by_objective(credits),
         "gradients": [row for row in map(_gradient_row, credits) if row is not None],
         "shares": [*decided["value_shares"], *([decided["credit_share"]["decision"]] if decided["credit_share"] is not None else [])],
@@ -93,10 +94,18 @@ def _about(decided: Record) -> str:
         sides = str(source.get("after_policy"))
     counts = [decided["num_rollouts_before"], decided["num_rollouts_after"]]
     responses = " and ".join(f"{count:,}" for count in counts if count is not None)
+    limit = f"at most {decided['num_attempts']} attempts each" if not decided["why_no_limit"] else "any number of attempts"
     return (
         f"{sides}: {responses} responses to {decided['num_prompts']:,} prompts of {source.get('task')}, "
-        f"at most {decided['num_attempts']} attempts each, told apart by reader {source.get('reader')}."
+        f"{limit}, told apart by reader {source.get('reader')}."
     )
+
+
+def _lines(credits: Sequence[Record]) -> list[Record]:
+    """The objectives, each followed by its parts under names of their own."""
+    return [
+        line for one in credits for line in (one, *({**part, "objective": f"{one['objective']}, {part['part']}"} for part in one["parts"]))
+    ]
 
 
 def _names(credits: Sequence[Record]) -> list[str]:
@@ -162,7 +171,8 @@ def _contrasts(credits: Sequence[Record]) -> dict[str, Any]:
     found = [one["attribution"] for one in credits]
     return _card(
         "Does the coefficient know the outcome?",
-        "Mean coefficient of a verdict: on right attempts that of accepting minus that of retrying, on wrong ones the other way round. "
+        "Mean coefficient of a verdict, in units of the objective's mean size: on right attempts that of accepting minus that of "
+        "retrying, on wrong ones the other way round. "
         "Above 0 it teaches the right decision; at 0 it knows no outcome, however large it is.",
         _names(credits),
         [
@@ -178,7 +188,8 @@ def _gain(swap: Record | None, why_no_swap: str) -> dict[str, Any]:
     title = "Whose gain it is"
     meaning = (
         "The gain in accuracy, split between attempts and decisions by letting one policy write and the other decide (Shapley's split of "
-        "two players), and what a closed form makes of measured chances that takes all attempts and prompts to be alike."
+        "two players), and what a closed form makes of measured chances that takes all attempts and prompts to be "
+        "alike, and no response to break off."
     )
     if swap is None:
         return {"title": title, "meaning": meaning, "figure": None, "header": [], "numbers": [], "missing": [why_no_swap]}
@@ -244,8 +255,16 @@ def _gradient_row(credited: Record) -> list[str] | None:
     return [credited["objective"], at_logits, *shares, *rest, f"{gradient['num_batches']:,}"]
 
 
-def _bank_rows(bank: Record) -> list[tuple[str, str, str, str]]:
-    """(measure, its meaning, before, after)."""
+def _bank_rows(bank: Record) -> list[tuple[str, str, str, str, str]]:
+    """(measure, its meaning, before, after, the paired difference)."""
+    moved = {change["name"]: change["difference"] for change in bank["changes"]}
     pairs = [(bank["before"]["rates"][name], bank["after"]["rates"][name]) for name in OF_BANK]
     pairs += [(bank["before"][name], bank["after"][name]) for name in ("auroc", "calibration_error")]
-    return [(before["name"], before["meaning"], shown(before), shown(after)) for before, after in pairs]
+    return [(before["name"], before["meaning"], shown(before), shown(after), _moved(moved.get(before["name"]))) for before, after in pairs]
+
+
+def _moved(difference: Record | None) -> str:
+    """A paired difference with its interval; a dash where none is taken."""
+    if difference is None or difference["value"] is None:
+        return "–"
+    return f"{signed(difference['value'], difference['unit'])} {signed_interval(difference)}"

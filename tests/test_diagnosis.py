@@ -83,9 +83,14 @@ def test_alignment_decides_the_tricks():
     strong = fits(diagnose(Groups.of(rewards=coins([0.5] * 100))))
     weak = fits(diagnose(Groups.of(rewards=coins([0.5] * 15 + [0.0] * 85))))
     between = fits(diagnose(Groups.of(rewards=coins([0.5] * 60 + [0.0] * 40))))
-    assert [strong[name] for name in ("one_shot", "spurious_reward", "negative_only", "positive_only")] == ["fits", "fits", "fits", "risky"]
+    assert [strong[name] for name in ("one_shot", "spurious_reward", "negative_only", "positive_only")] == [
+        "fits",
+        "risky",
+        "fits",
+        "risky",
+    ]
     assert [weak[name] for name in ("one_shot", "spurious_reward", "negative_only", "positive_only")] == [
-        "futile",
+        "risky",
         "futile",
         "futile",
         "fits",

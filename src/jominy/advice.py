@@ -4,6 +4,9 @@ Alignment is pass@16 (or the largest k that the rollouts allow) held against two
 weak only when its whole 95 % interval lies on that side; else it is undecided, and so is the advice that hangs on it. Where the prompts may
 be known by heart, or answers are lost by form, the tricks' lines say so, for then pass@16 says less than it seems.
 What the papers found, beside what we infer from it, is said in each row. Numbers of 2508.21188 are those of its method sheet's table D.1.5.
+Two rows follow our own study where it met the paper (docs/studies/alignment, `jominy study alignment --scale full`): no spurious reward is
+more than risky, and one example is nowhere futile. They are fitted to that study, which therefore cannot test them: it judges the table as
+it was when it ran.
 Left out on purpose: doing it. `train` runs the recipe; the names here are the names there.
 """
 
@@ -163,11 +166,12 @@ UNDECIDED = "In the paper such tricks worked for strong alignment and failed for
 
 def advise_one_shot(evidence: Evidence, limit: Thresholds) -> Advice:
     """RL on one example."""
-    fits: dict[Strength, Fit] = {"strong": "fits", "weak": "futile", "undecided": "risky", "unknown": "risky"}
+    fits: dict[Strength, Fit] = {"strong": "fits", "weak": "risky", "undecided": "risky", "unknown": "risky"}
     found: dict[Strength, str] = {
         "strong": "One example reached 65.2 of the 71.0 points of the full set in the paper's strong case; take one with both right and "
         "wrong answers.",
-        "weak": "One example gained nothing in the paper's weak cases.",
+        "weak": "One example gained nothing in the paper's weak cases; in our study it gained in some, as much as the full set in one, and "
+        "next to nothing in others.",
         "undecided": UNDECIDED,
         "unknown": UNDECIDED,
     }
@@ -178,10 +182,10 @@ def advise_one_shot(evidence: Evidence, limit: Thresholds) -> Advice:
 
 def advise_spurious(evidence: Evidence, limit: Thresholds) -> Advice:
     """RL with a reward that does not know the answer: random, format, incorrect, majority."""
-    fits: dict[Strength, Fit] = {"strong": "fits", "weak": "futile", "undecided": "risky", "unknown": "risky"}
+    fits: dict[Strength, Fit] = {"strong": "risky", "weak": "futile", "undecided": "risky", "unknown": "risky"}
     found: dict[Strength, str] = {
-        "strong": "Random reward reached 57.5 of 71.0 points in the paper's strong case: use it as a control, for a true reward did "
-        "better everywhere.",
+        "strong": "Random reward reached 57.5 of 71.0 points in the paper's strong case; in our study a coin gained nowhere, and rewards for "
+        "wrong answers, for the majority or for being sure lost tens of points in some strong cells: a control, not a recipe.",
         "weak": "Random reward left the paper's weak cases where they were, or below.",
         "undecided": UNDECIDED,
         "unknown": UNDECIDED,

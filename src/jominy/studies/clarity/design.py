@@ -27,7 +27,13 @@ FAMILIES, CONSTRAINED = "families", "constraints"
 """Groups of cells whose models are compared with each other."""
 SUMS = "arithmetic:digits=2,operators=+"
 LEVELS = {"low": 0.15, "middle": 0.3, "high": 0.5}
-"""Name -> the pass rate at which a lab model's training stopped."""
+"""Name -> the pass rate that a lab model's training aims at."""
+CUT_AT = {"low": 0.12, "middle": 0.5, "high": 0.83}
+FEW_AT = {"low": 0.12, "middle": 0.24, "high": 0.5}
+"""Where to stop so that these two end at the level: the one goes on learning while it is taught to break off, the other, which sees its few
+sums again and again, rises within a few steps."""
+SMOOTHING = {"low": 0.1, "middle": 0.1, "high": 0.05}
+"""Label smoothing; with 0.1 the model was still below the high level after all its steps."""
 LEARNS = LabSpec(tasks=(SUMS,), steps=800, check_every=4, check_prompts=512)
 """What all lab models share: few steps between checks, for the pass rate doubles within twenty."""
 FEW = 1024
@@ -40,10 +46,10 @@ def _orders(level: str) -> Mapping[str, Mapping[str, Any]]:
     return {
         "early": {},
         "noise": {"wrong_share": round(0.95 - rate, 2)},
-        "cut": {"cut_share": 0.4, "pass_rate": min(1.0, round(rate / 0.6, 2))},
+        "cut": {"cut_share": 0.4, "pass_rate": CUT_AT[level]},
         "formats": {"answers": ("{gold}", "{target}", "The answer is {target}.", "It is {target}.")},
-        "smooth": {"smoothing": 0.1},
-        "few": {"demonstrations": FEW},
+        "smooth": {"smoothing": SMOOTHING[level]},
+        "few": {"demonstrations": FEW, "pass_rate": FEW_AT[level]},
     }
 
 

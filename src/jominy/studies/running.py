@@ -10,6 +10,7 @@ processes of their own (`worker`), several side by side where models are small; 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -31,6 +32,9 @@ from jominy.studies.surroundings import place_of
 SCALES = ("smoke", "full")
 
 Job = dict[str, Any]
+
+PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait for each other sleep: spinning ones of several workers take the cores from those that they wait for."""
 
 
 class StudyFailed(ValueError):
@@ -178,7 +182,9 @@ class _Worker:
     ) -> None:
         command = "from jominy.studies.worker import main; main()"
         words = [sys.executable, "-W", "ignore", "-c", command, design.study, design.scale, str(out), str(threads)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, env=PATIENT | os.environ
+        )
         self.queue, self.answers, self.deadline, self.out = queue, answers, deadline, out
         self.thread = threading.Thread(target=self._talk, daemon=True)
         self.thread.start()

@@ -184,8 +184,8 @@ def advise_spurious(evidence: Evidence, limit: Thresholds) -> Advice:
     """RL with a reward that does not know the answer: random, format, incorrect, majority."""
     fits: dict[Strength, Fit] = {"strong": "risky", "weak": "futile", "undecided": "risky", "unknown": "risky"}
     found: dict[Strength, str] = {
-        "strong": "Random reward reached 57.5 of 71.0 points in the paper's strong case; in our study a coin gained nowhere, and rewards for "
-        "wrong answers, for the majority or for being sure lost tens of points in some strong cells: a control, not a recipe.",
+        "strong": "Random reward reached 57.5 of 71.0 points in the paper's strong case; in our study a coin gained nowhere, and rewards "
+        "for wrong answers, for the majority or for being sure lost tens of points in some strong cells: a control, not a recipe.",
         "weak": "Random reward left the paper's weak cases where they were, or below.",
         "undecided": UNDECIDED,
         "unknown": UNDECIDED,

@@ -18,7 +18,8 @@ import numpy as np
 
 from jominy.engines import OnProgress
 from jominy.engines.drawing import uniforms
-from jominy.records import Attempt, Floats, Message, Prompt, Retrying, Rollout, Row, Sampling, Stop, TextSpan, Trace
+from jominy.records import Floats, Message, Prompt, Retrying, Rollout, Row, Sampling, Stop
+from jominy.traces import Attempt, TextSpan, Trace
 
 EOS = 0
 DECISIONS: dict[str | None, Literal["accept", "retry", "none"]] = {"a": "accept", "n": "retry", "x": "none", None: "none"}

@@ -12,15 +12,16 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "jominy"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
+    ("traces",),
     ("records", "formatting"),
-    ("groups", "results", "papers"),
+    ("groups", "results", "papers", "runfile"),
     ("stats", "packing", "files", "store", "progress", "watching", "tracking", "specs", "thresholds", "schedule", "interrupting"),
     ("steplog", "configuring", "explanation", "conclusion"),
     ("tables", "trainfolder", "interpretation", "measures", "rewards", "engines"),
     ("recipes", "tasks"),
     ("evidence", "histograms", "pairing", "outcome", "crediting", "grading", "selecting", "judging", "tracing", "readers"),
     ("decided", "lab"),
-    ("alignment", "probed", "tallying"),
+    ("alignment", "live_checks", "probed", "tallying"),
     ("findings", "stepline"),
     ("advice", "verdict", "costing", "explaining"),
     ("reporting", "checking"),
@@ -37,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 """Lowest first; a module may import from its own layer's package and from below."""
 
 HEAVY = {"torch", "transformers"}
-PURE = {"measures", "recipes", "stats", "groups", "records"}
+PURE = {"measures", "recipes", "stats", "groups", "records", "traces"}
 
 
 def room(path: Path) -> str:
@@ -81,7 +82,7 @@ def test_science_is_free_of_torch_and_files(path):
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) in {"tasks", "rewards"}], ids=lambda path: str(path.relative_to(SOURCE)))
 def test_tasks_and_rewards_know_records_and_files_only(path):
-    allowed = {"records", "files", "tasks", "rewards"}
+    allowed = {"records", "traces", "files", "tasks", "rewards"}
     for name in imports_of(path):
         if name.startswith("jominy."):
             assert name.split(".")[1] in allowed, f"{path}: imports {name}"

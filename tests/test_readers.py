@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from jominy.readers import WORDS, limit_of, load_reader, read_markers
-from jominy.records import Prompt, Reward, Rollout, Stop, Task, Trace
+from jominy.records import Prompt, Reward, Rollout, Stop, Task
 from jominy.tasks.arithmetic import make
 from jominy.tasks.loading import load_task
+from jominy.traces import Trace
 from jominy.tracing import mark, trace_of
 
 SUMS = make("digits=1,operators=+")
@@ -208,7 +209,7 @@ def test_a_function_of_ones_own(tmp_path: Path):
     file = tmp_path / "my_readers.py"
     file.write_text(
         textwrap.dedent("""
-        from jominy.records import Attempt, TextSpan, Trace
+        from jominy.traces import Attempt, TextSpan, Trace
 
         NUMBER = 5
 

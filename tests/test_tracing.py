@@ -22,11 +22,12 @@ from jominy.lab.demonstrations import shared_phrases
 from jominy.lab.spec import LabSpec, markers_of, name_of
 from jominy.measures.attempts import ACCEPT, DECISION, FORCED, NONE, RETRY, SAMPLING
 from jominy.preparing import prepare
-from jominy.records import Attempt, Ints, Prompt, Reward, Rollout, Sampling, Span, Stop, TextSpan, Trace, TraceReader
+from jominy.records import Ints, Prompt, Reward, Rollout, Sampling, Span, Stop, TraceReader
 from jominy.sampling import sample
 from jominy.specs import SampleSpec
 from jominy.tasks.loading import load_task
 from jominy.tasks.retry import grade, make, read
+from jominy.traces import Attempt, TextSpan, Trace
 from jominy.tracing import attempt_table, mark, marked, stretches_of, text_of, token_table, trace_of
 from jominy.watching import Silent
 from tests.scripted import ScriptedEngine

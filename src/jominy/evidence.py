@@ -143,6 +143,16 @@ def percent(measure: Measure) -> str:
     return f"{100 * measure.value:.0f} %{interval}"
 
 
+def against(measure: Measure, sign: str, limit: Thresholds, name: str) -> str:
+    """The comparison that fired, for `Finding.rule`.
+
+    >>> from jominy.thresholds import thresholds_with
+    >>> against(Measure(name="live share", value=0.21), "<", thresholds_with(), "live_fix")
+    'live share 0.21 < live_fix 0.3'
+    """
+    return f"{measure.name} {measure.value:.3g} {sign} {name} {limit[name].value:g}"
+
+
 def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None, probed: Probed | None = None) -> Evidence:
     """Every measure that a check may look at."""
     probed = probed or Probed()

@@ -20,10 +20,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jominy.records import Attempt, Prompt, Stop, Task, TextSpan, Trace, TraceReader
+from jominy.records import Prompt, Stop, Task, TraceReader
 from jominy.rewards.loading import load_object
 from jominy.rewards.options import did_you_mean, read_options
 from jominy.tasks.retry_form import AFTER_ACCEPT, AFTER_LAST, CUT, NO_ATTEMPT, NO_FURTHER_ATTEMPT, NO_VERDICT, UNCLOSED
+from jominy.traces import Attempt, TextSpan, Trace
 
 WORDS = ("wait", "recheck", "let me verify", "retry", "try again", "mistake", "actually", "hmm")
 """Words of doubt."""

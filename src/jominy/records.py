@@ -1,6 +1,6 @@
 """The nouns of jominy: what a prompt, a rollout, a reward, a measure and a finding are.
 
-Frozen values, passed between all parts; every other module imports this one and it imports none of them.
+Frozen values, passed between all parts; every other module imports this one and it imports none of them but `traces`.
 `reward`, `advantage` and `weight` are three names on three records: a reward judges a text, an advantage compares
 it with its group, a weight multiplies one token's log-probability in a training step.
 Left out on purpose: behaviour. Anything that computes lives with the measure, recipe or verb it serves.
@@ -15,13 +15,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from jominy.traces import Trace
+
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
 Severity = Literal["stop", "fix", "watch", "good"]
 Stop = Literal["eos", "length", "text", "error"]
-Decision = Literal["accept", "retry", "forced", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,53 +330,6 @@ class Working:
     """Code of the error (`rewards.taxonomy`) that makes it wrong; None when nothing is wrong with it."""
     note: str = ""
     """Where the error is, or why there is no method."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextSpan:
-    """A named stretch of a response's characters; `Span` is the same in tokens.
-
-    Example: TextSpan(kind="attempt.wrong", start=0, end=41, index=0)
-    """
-
-    kind: str
-    """attempt.right, attempt.wrong, attempt (nobody knows), check, verdict.accept, verdict.retry; or a name of the user's own."""
-    start: int
-    """First character."""
-    end: int
-    """One past the last character; equal to `start` for a decision that only the stop token says."""
-    index: int = 0
-    """Which attempt it belongs to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try at the answer, and what was decided about it.
-
-    Example: Attempt(answer="46", correct=False, decision="retry")
-    """
-
-    answer: str | None
-    """What it answers; None when no answer can be read."""
-    correct: bool | None
-    """Whether that is right; None where nobody can tell."""
-    decision: Decision
-    """accept or retry: what the model decided; forced: the last attempt there may be, so nothing was decided; none: it broke off."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """A response as attempts and decisions about them.
-
-    Example: Trace(attempts=(Attempt(answer="46", correct=True, decision="accept"),), spans=(TextSpan(...), ...), problem="")
-    """
-
-    attempts: tuple[Attempt, ...]
-    """In order; empty when the response holds none."""
-    spans: tuple[TextSpan, ...]
-    """Their stretches of the text, in order, none overlapping another."""
-    problem: str
-    """Why the form is broken, one of few short texts that can be counted; empty when it is not."""
 
 
 TraceReader = Callable[[Prompt, str, Stop], Trace]

@@ -11,7 +11,7 @@
 Every file is written aside in the same folder, flushed to disk and renamed, so a reader sees the old file, the new one or
 none. Parts are named `part-NUMBER-RANDOM.parquet`, so two processes that write into one folder never replace each other's.
 
-Another tool may write the folder: `run.json` needs `schema_version` and `status`, all else has a default (`RunFolder.read_run`);
+Another tool may write the folder: `run.json` needs `schema_version` and `status`, all else has a default (`runfile`);
 a part needs the columns of `ROLLOUT_SCHEMA` that a reader asks for, and `jominy_schema_version` in its metadata.
 Left out on purpose: what the columns mean for a measure (`tables` turns them into `Groups`) and checkpoints.
 """
@@ -23,7 +23,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jominy.records import Message, Prompt, Rollout
+from jominy.runfile import complete_run
 
 SCHEMA_VERSION = 1
 PART_NAME = re.compile(r"part-(\d+)")
@@ -130,16 +131,13 @@ class RunFolder:
         return RunFolder(self.path / PROBES / name)
 
     def read_run(self) -> dict[str, Any]:
-        """What `run.json` says, every key that a verb reads present and of its type.
-
-        Defaults of what is absent: `spec` {}, `created` "", `policy` None, `rescoring` None, `timing` zeros (so no cost),
-        `grading` {"unscored": {}, "first_failure": ""}.
+        """What `run.json` says, every key that a verb reads present and of its type (`runfile`).
 
         Raises:
             ValueError: the file is missing, broken, of a newer schema, or a field is missing or of another type; names file and field.
         """
         hint = "a run folder holds one; was this folder made by `jominy sample` or `jominy diagnose`?"
-        return _complete_run(self.run_file, read_json(self.run_file, hint))
+        return complete_run(self.run_file, read_json(self.run_file, hint))
 
     def write_run(self, run: dict[str, Any]) -> None:
         """Replace `run.json`."""
@@ -213,46 +211,6 @@ def _part_number(file: Path) -> int:
 
 def _part_of(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
-
-
-def _complete_run(file: Path, run: dict[str, Any]) -> dict[str, Any]:
-    """`run` with the documented defaults filled in, or ValueError naming file and field."""
-    nothing: dict[str, Any] = {"spec": {}, "created": "", "policy": None, "rescoring": None, "timing": {}, "grading": {}}
-    run = {**nothing, **run}
-    _check_fields(file, "", run, {"status": (str,), "spec": (dict,), "created": (str,), "policy": (str, NONE)})
-    _check_fields(file, "", run, {"rescoring": (dict, NONE), "timing": (dict,), "grading": (dict,)})
-    timing = run["timing"] = {"sampling_s": 0.0, "grading_s": 0.0, "num_tokens": 0, "num_groups": 0, **run["timing"]}
-    _check_fields(file, "timing.", timing, dict.fromkeys(("sampling_s", "grading_s", "num_tokens", "num_groups"), NUMBER))
-    run["grading"] = {"unscored": {}, "first_failure": "", **run["grading"]}
-    _check_fields(file, "grading.", run["grading"], {"unscored": (dict,), "first_failure": (str,)})
-    if run["rescoring"] is not None:
-        names = ("num_prompts", "num_rollouts", "num_tokens", "tokens_per_s", "max_gap_nats")
-        _check_fields(file, "rescoring.", run["rescoring"], dict.fromkeys(names, NUMBER))
-    rollouts = run["spec"].get("rollouts")
-    if rollouts is not None or run["timing"]["num_groups"]:
-        _check_fields(file, "spec.", run["spec"], {"rollouts": (int,)})
-    if rollouts is not None and rollouts < 1:
-        raise ValueError(f"{file}: `spec.rollouts` is {rollouts}, expected the rollouts of each prompt, at least 1")
-    timing.setdefault("num_rollouts", timing["num_groups"] * (rollouts or 0))
-    _check_fields(file, "timing.", timing, {"num_rollouts": NUMBER})
-    return run
-
-
-NONE = type(None)
-NUMBER = (int, float)
-
-
-def _check_fields(file: Path, within: str, found: Mapping[str, Any], kinds: Mapping[str, tuple[type, ...]]) -> None:
-    for name, kind in kinds.items():
-        expected = "a number" if kind == NUMBER else " or ".join(JSON_NAMES[one] for one in kind)
-        if name not in found:
-            raise ValueError(f"{file} has no `{within}{name}`, expected {expected}; write it, or restore the file")
-        if not isinstance(found[name], kind) or isinstance(found[name], bool):
-            shown = f"{type(found[name]).__name__} {str(found[name])[:60]!r}"
-            raise ValueError(f"{file}: `{within}{name}` is {shown}, expected {expected}; mend it, or restore the file")
-
-
-JSON_NAMES: dict[type, str] = {str: "text", dict: "an object", int: "a whole number", NONE: "null"}
 
 
 def rollouts_to_table(rollouts: Iterable[Rollout], prompts: dict[str, Prompt]) -> pa.Table:

@@ -21,7 +21,8 @@ import numpy as np
 
 from jominy.measures.attempts import ACCEPT, DECISION, FORCED, NONE, RETRY, SAMPLING, AttemptTable, TokenTable
 from jominy.recipes.masks import proper, stage_of
-from jominy.records import Ints, Prompt, Retrying, Rollout, Span, Stop, TextSpan, Trace, TraceReader
+from jominy.records import Ints, Prompt, Retrying, Rollout, Span, Stop, TraceReader
+from jominy.traces import TextSpan, Trace
 
 NUMBER_OF_DECISION = {"none": NONE, "accept": ACCEPT, "retry": RETRY, "forced": FORCED}
 NUMBER_OF_STAGE = {"sampling": SAMPLING, "decision": DECISION}

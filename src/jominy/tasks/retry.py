@@ -20,7 +20,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from jominy.records import Attempt, Message, Prompt, Retrying, Reward, Stop, Task, TextSpan, Trace
+from jominy.records import Message, Prompt, Retrying, Reward, Stop, Task
 from jominy.rewards.extraction import last_line, last_tagged
 from jominy.rewards.options import read_options
 from jominy.tasks import arithmetic
@@ -41,6 +41,7 @@ from jominy.tasks.retry_form import (
 from jominy.tasks.retry_problems import Problem, countdown_problems, is_right, sum_problems
 from jominy.tasks.sums import DEFAULTS as OF_SUMS
 from jominy.tasks.sums import read_sums, read_whole
+from jominy.traces import Attempt, TextSpan, Trace
 
 INSTRUCTION = (
     "Try at most {attempts} times: write <attempt>work<answer>result</answer></attempt>, then <check>a short check</check> and "

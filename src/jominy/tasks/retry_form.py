@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jominy.records import Decision
+from jominy.traces import Decision
 
 ATTEMPT, ATTEMPT_END = "<attempt>", "</attempt>"
 ANSWER, ANSWER_END = "<answer>", "</answer>"

@@ -30,7 +30,8 @@ from tests.training_world import spec_of
 FORM = r"""
 import re
 from dataclasses import replace
-from jominy.records import Attempt, Message, Prompt, Retrying, Reward, Task, TextSpan, Trace
+from jominy.records import Message, Prompt, Retrying, Reward, Task
+from jominy.traces import Attempt, TextSpan, Trace
 
 DECISIONS = {"Y": "accept", "N": "retry", "": "none"}
 
@@ -115,6 +116,9 @@ class Speller:
 
     def logprobs(self, rows: Any) -> list[np.ndarray]:
         return [np.full(len(row.completion_ids), -1.0) for row in rows]
+
+    def start_logprobs(self, rows: Any, temperature: float) -> list[np.ndarray]:
+        return self.logprobs(rows)
 
     def sampler(self, step: int) -> Speller:
         return self
@@ -257,7 +261,7 @@ def test_a_step_learns_the_verdicts_of_its_own_responses(world):
     assert [rollout.text for rollout in batch.trained[0]] == ["12N", "13Y", "12N13Y"]
     assert (batch.left_out, batch.num_live_prompts) == ({"undecided": 1, "unspelled": 0, "too_long": 0}, 1)
     seen = update(engine, plan, batch, 0.1, float("inf"), {"p0": [1, 5]})
-    assert (seen["num_rows"], seen["gap_nats"]) == (3, None)
+    assert (seen["num_rows"], seen["num_credited"], seen["gap_nats"]) == (3, 3, None)
     (rows,) = engine.steps
     assert [row.inside.tolist() for row in rows] == [[False, True], [False, True, True], [False, True, False, True, True]]
     # six tokens of verdicts in the step, each of weight 1
@@ -283,6 +287,24 @@ def test_steps_without_decisions_train_nothing_and_patience_stops_a_run_of_them(
     assert engine.steps == [[]] * 3
 
 
+def test_a_kl_alone_does_not_keep_a_run_going(world, tmp_path):
+    recipe = "grpo:credit_spans=decision,kl=k3"
+    spec = spec_of(world, recipe=recipe, prompts=1, rollouts=2, max_tokens=8, pool=1, steps=5, patience=3, kl_rollouts=0)
+    undecided: Any = Speller("12", "13", say=[("12", "!"), ("13", "!")])
+    with pytest.raises(ValueError, match=r"first 3 steps had anything in the spans .* \(decision\)"):
+        train(spec, tmp_path / "out", quiet=True, load_trainer=lambda *_: undecided)
+    lines = read_steps(tmp_path / "out")
+    assert [(line["live_share"], line["num_rows"], line["num_credited"]) for line in lines] == [(1.0, 2, 0)] * 3
+    assert [len(rows) for rows in undecided.steps] == [2, 2, 2], "the KL holds both responses of each step"
+    # where one of two responses decides, the reward moves that one
+    half: Any = Speller("12", "13", say=[("12", "!"), ("13", "Y", "!")])
+    plan = prepare(spec)
+    with Drawer(plan, half, Silent()) as drawer:
+        batch = drawer.draw(1, 0)
+    seen = update(half, plan, batch, 0.1, float("inf"), {"p0": [1, 5]})
+    assert (seen["num_rows"], seen["num_credited"]) == (2, 1)
+
+
 @pytest.mark.parametrize("undecided_first", [True, False])
 def test_a_mini_batch_without_a_decision_trains_nothing_and_the_other_one_does(world, undecided_first):
     engine: Any = Speller("12", "13")
@@ -300,7 +322,7 @@ def test_a_mini_batch_without_a_decision_trains_nothing_and_the_other_one_does(w
         num_live_prompts=2, left_out=None, sampling_s=0.0, grading_s=0.0,
     )  # fmt: skip
     seen = update(engine, plan, batch, 0.1, float("inf"), {key: [1, 5] for key in prompts})
-    assert seen["num_rows"] == 2
+    assert seen["num_rows"] == seen["num_credited"] == 2
     assert [len(rows) for rows in engine.steps] == ([0, 2] if undecided_first else [2, 0])
     credited = [np.flatnonzero(row.advantages).tolist() for rows in engine.steps for row in rows]
     assert credited == [[1], [1, 2]], "the verdicts, and the stop token of the acceptance"

@@ -33,9 +33,9 @@ from tests.training_world import learning, lines_of, spec_of, weights_of, write_
 KEYS = set(
     "step policy num_prompts num_rollouts num_unscored num_batches num_places num_live_prompts left_out reward gold "
     "reward_accuracy reward_parts pass_rate live_share "
-    "all_right_share all_wrong_share mean_length truncated_share entropy_nats kl_nats clip_share ess num_rows num_tokens update_tokens "
-    "grad_norm learning_rate gap_nats max_gap_nats sampling_s grading_s update_s step_s sampling_tokens_per_s update_tokens_per_s "
-    "memory_gib group_weights".split()
+    "all_right_share all_wrong_share mean_length truncated_share entropy_nats kl_nats clip_share ess num_rows num_credited num_tokens "
+    "update_tokens grad_norm learning_rate gap_nats max_gap_nats sampling_s grading_s update_s step_s sampling_tokens_per_s "
+    "update_tokens_per_s memory_gib group_weights".split()
 )
 
 

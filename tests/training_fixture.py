@@ -125,6 +125,7 @@ def step_line(step: int, num_steps: int) -> dict[str, Any]:
         "clip_share": None,
         "ess": 70.0,
         "num_rows": int(128 * (1 - wrong - right)),
+        "num_credited": int(128 * (1 - wrong - right)),
         "num_tokens": tokens,
         "grad_norm": 1.4 * np.exp(-progress) + rng.random() * 0.4,
         "learning_rate": 1e-5 * min(1.0, step / 5),

@@ -2,6 +2,7 @@
 
     entropy_nats   mean of -log p(drawn token) under the sampler: unbiased for its entropy a token (top-p 1)
     ess            (sum_i m_i)^2 / sum_i m_i^2 with m_i = sum_t |w_it|: rows that carry the step, out of num_rows
+    num_credited   rows with an advantage other than 0 on a token that trains; a KL alone moves the others
     gap_nats       mean |trainer - sampler| log-probability of the tokens that were trained, before the step
     kl_nats        mean over tokens of log p / p_start on responses of the present policy: unbiased for the KL a token
     reward_accuracy   share of the scored responses with gold of which reward and gold say the same, right or wrong          (2504.16084)

@@ -217,8 +217,8 @@ class Run:
             raise ValueError(why)
 
     def _teaches(self, line: dict[str, Any]) -> bool:
-        """Whether a reward moved the weights: a KL term moves them too."""
-        return line["num_rows"] > 0 and (line["live_share"] or not self.plan.recipe.constant_is_zero)
+        """Whether a reward moved the weights: a KL term moves them too, also where no token may be credited."""
+        return credited_rows(line) > 0 and (line["live_share"] or not self.plan.recipe.constant_is_zero)
 
     def evaluate(self, step: int) -> None:
         """Measures the held-out prompts, when there are any and a killed run has not done so."""
@@ -281,16 +281,22 @@ class Run:
         )
 
 
+def credited_rows(line: dict[str, Any]) -> int:
+    """Rows of a step whose reward moved the weights; a line from before they were counted says how many were stepped on."""
+    count: int = line.get("num_credited", line["num_rows"])
+    return count
+
+
 def nothing_to_learn(recipe: Recipe, batch: Batch, lines: Sequence[dict[str, Any]]) -> str:
     """Why a run is given up after its first steps, the last of which drew `batch`."""
     known = [line["reward"] for line in lines if line["reward"] is not None]
     if not known:
         notes = [rollout.reward.note for group in batch.drawn for rollout in group if rollout.reward is not None]
         return f"no response of the first {len(lines)} steps could be graded; the last ones: {notes[0]}"
-    spans = "+".join(recipe.spans or recipe.credit_spans)
+    spans = "+".join(recipe.credit_spans or recipe.spans)
     drawn_anything = batch.groups.num_rollouts > 0
     paid = drawn_anything and bool((recipe.keep(batch.groups) & (recipe.credit(batch.groups) != 0)).any())
-    if not any(line["num_rows"] for line in lines) and spans and (paid or not drawn_anything):
+    if not any(map(credited_rows, lines)) and spans and (paid or not drawn_anything):
         return (
             f"no response of the first {len(lines)} steps had anything in the spans that recipe {recipe.name} trains ({spans}); train the "
             "model on the form first (recipe sft), raise --max-tokens, or name spans that there are"

@@ -33,7 +33,7 @@ def update(
         prompt_ids: prompt tokens by `Prompt.id`.
 
     Returns:
-        what a step's line says of it (`stepline.learned` and `weighed`) and `update_tokens`.
+        what a step's line says of it (`stepline.learned` and `weighed`), `num_credited` and `update_tokens`.
 
     Raises:
         Explosion: see `TrainingEngine.step`.
@@ -61,6 +61,7 @@ def update(
             clips or None,
             max(report.grad_norm for report in reports),
         ),
+        "num_credited": sum(bool(row.advantages[row.inside].any()) for row in rows),
         "group_weights": None if recipe.group_weights is None else weighed(recipe.group_weights(batch.groups)),
         "update_tokens": sum(report.seen.num_tokens for report in reports),
     }

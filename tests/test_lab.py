@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from dataclasses import replace
@@ -15,13 +16,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from jominy.engines.lanes import SharedLanes
 from jominy.engines.local import LocalEngine
-from jominy.lab import LabSpec, build, building, half_able
+from jominy.lab import LabSpec, build, building, fitting, half_able
 from jominy.lab.building import half_able_spec
 from jominy.lab.characters import PRINTABLE, make_tokenizer
-from jominy.lab.demonstrations import Demonstration, demonstrate, shared_phrases
-from jominy.lab.fitting import Encoded, _add_gradient, _batches, encode
+from jominy.lab.demonstrations import Demonstration, counted_tasks, demonstrate, shared_phrases, shown_prompts
+from jominy.lab.fitting import Ability, Asked, Encoded, _add_gradient, _batches, encode, measure
 from jominy.lab.spec import ARCHITECTURES, markers_of, name_of
 from jominy.records import Message, Prompt, Reward, Sampling, Task
+from jominy.studies.alignment.design import ADDER, SPELLER
 from jominy.tasks.loading import load_task
 from tests import tiny
 
@@ -189,6 +191,7 @@ def test_training_lowers_the_loss_of_the_answers(tiny_folder, tmp_path, monkeypa
         ({"steps": 0}, "steps must be"),
         ({"smoothing": 1.0}, "smoothing must be"),
         ({"width": 100}, "multiple of 32"),
+        ({"checked": ("arithmetic:digits=7",)}, "checked names some of the tasks that are shown"),
         ({"masked": ("attempt.wrnog",)}, "masked names kinds of spans"),
         ({"masked": ("attempt.wrong",)}, "needs tasks that say where attempts and decisions are"),
         ({"architecture": "rnn"}, "there are llama"),
@@ -330,3 +333,72 @@ def test_checks_come_as_often_as_asked(tmp_path, monkeypatch):
     assert checks == [[2, 4], []]
     with pytest.raises(ValueError, match="check_every must be at least 0"):
         replace(TINY, check_every=-1).check()
+
+
+def test_a_task_that_is_named_twice_is_shown_with_other_prompts_where_asked():
+    sums, products = "arithmetic:digits=2,operators=+", "arithmetic:digits=2,operators=*"
+    plain = LabSpec(tasks=(sums, products, sums), demonstrations=300)
+    tasks = [load_task(name) for name in plain.tasks]
+    shown = {distinct: demonstrate(replace(plain, distinct_prompts=distinct), tasks)[0] for distinct in (False, True)}
+    for distinct, made in shown.items():
+        ids = [one.prompt.id for one in made if one.prompt.task == sums]
+        # 200 places; the same 100 prompts twice, or 200 of 8,100
+        assert (len(ids), len(set(ids))) == (200, 200 if distinct else 100)
+    assert shown_prompts(replace(plain, distinct_prompts=True)) == {one.prompt.id for one in shown[True]}
+    names = {name_of(replace(plain, distinct_prompts=distinct), tasks) for distinct in (False, True)}
+    assert len(names) == 2
+
+
+def test_what_was_ordered_before_is_shown_as_before():
+    """Names and demonstrations as they were before a repeated task could have other prompts."""
+    for spec, name, digest in ((ADDER, "lab-691c7cad86b0", "1a2c2b250c14094d"), (SPELLER, "lab-1354a6e8800a", "e8659307ee519af7")):
+        tasks = [load_task(task) for task in spec.tasks]
+        assert name_of(spec, tasks) == name
+        told = [[one.prompt.id, one.answer, one.kind] for one in demonstrate(spec, tasks)[0]]
+        assert hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16] == digest
+
+
+class Asking:
+    """An engine that gives each prompt its number as an answer, and remembers what it was asked."""
+
+    def __init__(self):
+        self.asked: list[list[str]] = []
+        self.model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=64))
+
+    def encode(self, prompt):
+        return [1] * 8
+
+    def sample(self, prompts, num_rollouts, sampling, seed):
+        self.asked.append([prompt.id for prompt in prompts])
+        return [[SimpleNamespace(prompt_id=prompt.id, text=str(number), stop="eos")] for number, prompt in enumerate(prompts)]
+
+
+def test_a_check_asks_each_prompt_once_in_the_shares_of_the_tasks():
+    sums, products = load_task("arithmetic:digits=2,operators=+"), load_task("arithmetic:digits=2,operators=*")
+    grader: Any = SimpleNamespace(grade=lambda pairs: [Reward(value=float(int(text) % 2)) for _, text in pairs])
+    asked = [Asked(task=task, count=count, grader=grader) for task, count in counted_tasks([sums, products, sums])]
+    engine: Any = Asking()
+    found = measure(engine, asked, 30, 5, 4, set())
+    # two thirds are sums, none of them twice
+    assert [len(ids) for ids in engine.asked] == [len(set(ids)) for ids in engine.asked] == [20, 10]
+    assert {name: (one.num_right, one.num_drawn) for name, one in found.items()} == {sums.name: (10, 20), products.name: (5, 10)}
+    pooled = Ability.pooled(found.values())
+    assert (pooled.num_right, pooled.num_drawn, pooled.pass_rate) == (15, 30, 0.5)
+
+
+def test_checks_may_ask_one_task_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("JOMINY_CACHE", str(tmp_path))
+    tasks = ("arithmetic:digits=1,operators=+", "arithmetic:digits=1,operators=-")
+    seen = []
+
+    def told(engine, asked, *rest):
+        seen.append([one.task.name for one in asked])
+        return measure(engine, asked, *rest)
+
+    monkeypatch.setattr(fitting, "measure", told)
+    spec = replace(TINY, tasks=tasks, checked=tasks[1:], steps=2, pass_rate=0.99, check_every=2, check_prompts=4)
+    ability = json.loads((build(spec, quiet=True) / "lab.json").read_text())["ability"]
+    # one check, then all that is reported
+    assert seen == [[tasks[1]], list(tasks)]
+    assert set(ability["by_task"]) == set(tasks)
+    assert ability["num_drawn"] == sum(one["num_drawn"] for one in ability["by_task"].values())

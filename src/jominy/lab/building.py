@@ -149,6 +149,7 @@ def _make(aside: Path, name: str, spec: LabSpec, tasks: Sequence[Task], least: f
                 "low": None if interval is None else interval.low,
                 "high": None if interval is None else interval.high,
                 **asdict(final),
+                "by_task": {name: asdict(part) for name, part in fitted.by_task.items()},
             },
             "reached": None if spec.pass_rate is None else bool(fitted.checks and fitted.checks[-1][1] >= spec.pass_rate),
             "training": _account(fitted, shown, num_without_gold, model, time.monotonic() - started),

@@ -4,7 +4,8 @@
     cut     such an answer broken off in the middle
     wrong   the task's known-wrong answer
 
-Shares hold exactly over all demonstrations. A task with fewer prompts than its part shows them several times, and then one prompt is
+Shares hold exactly over all demonstrations. A task that is named several times is shown with the same prompts each time, or with others
+(`LabSpec.distinct_prompts`). A task with fewer prompts than its part shows them several times, and then one prompt is
 shown with answers of different kinds: that is what leaves the model uncertain, instead of sure of the wrong answer on some prompts.
 Prompts come from seeds that no person types (`spec.TRAINING_SEED`); a task with few prompts still shows them all, whatever the seed.
 Left out: tokens (`characters`) and order of showing (`fitting`).
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from jominy.lab.spec import TRAINING_SEED, LabSpec
 from jominy.records import Prompt, Task
+from jominy.tasks.loading import load_task
 
 Kind = Literal["right", "cut", "wrong"]
 SHORTEST_PHRASE = 4
@@ -59,13 +62,13 @@ def demonstrate(spec: LabSpec, tasks: Sequence[Task]) -> tuple[list[Demonstratio
     num_each = -(-spec.demonstrations // len(tasks))
     prompts: list[Prompt] = []
     num_left_out = 0
-    for task in tasks:
-        drawn = task.prompts(num_each, spec.seed + TRAINING_SEED)
+    for task, num_wanted in _portions(tasks, num_each, distinct=spec.distinct_prompts):
+        drawn = task.prompts(num_wanted, spec.seed + TRAINING_SEED)
         usable = [prompt for prompt in drawn if prompt.gold_answer]
         if not usable:
             raise ValueError(f"task {task.name} has no gold answers ({len(drawn)} prompts), so there is nothing to learn it from")
         num_left_out += len(drawn) - len(usable)
-        prompts += itertools.islice(itertools.cycle(usable), num_each)
+        prompts += itertools.islice(itertools.cycle(usable), num_wanted)
     rng.shuffle(prompts)
     prompts = prompts[: spec.demonstrations]
     num_wrong, num_cut = round(spec.wrong_share * len(prompts)), round(spec.cut_share * len(prompts))
@@ -74,6 +77,31 @@ def demonstrate(spec: LabSpec, tasks: Sequence[Task]) -> tuple[list[Demonstratio
     kinds = [kind for kind, count in shares for _ in range(count)]
     formats = itertools.cycle(spec.answers)
     return [_demonstration(prompt, kind, next(formats)) for prompt, kind in zip(prompts, kinds, strict=True)], num_left_out
+
+
+def shown_prompts(spec: LabSpec) -> frozenset[str]:
+    """Ids of the prompts that a model of this order was shown.
+
+    >>> spec = LabSpec(tasks=("arithmetic:digits=1",), demonstrations=20)
+    >>> len(shown_prompts(spec))
+    20
+    """
+    shown, _ = demonstrate(spec, [load_task(task) for task in spec.tasks])
+    return frozenset(one.prompt.id for one in shown)
+
+
+def _portions(tasks: Sequence[Task], num_each: int, *, distinct: bool) -> list[tuple[Task, int]]:
+    """(task, prompts of it) in the order in which they are drawn."""
+    if not distinct:
+        return [(task, num_each) for task in tasks]
+    return [(task, count * num_each) for task, count in counted_tasks(tasks)]
+
+
+def counted_tasks(tasks: Sequence[Task]) -> list[tuple[Task, int]]:
+    """Each task once with how often it is named, in the order in which they first appear."""
+    counts = Counter(task.name for task in tasks)
+    first = {task.name: task for task in reversed(tasks)}
+    return [(first[name], count) for name, count in counts.items()]
 
 
 def shared_phrases(tasks_prompts: Sequence[Sequence[Prompt]]) -> list[str]:

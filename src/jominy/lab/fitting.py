@@ -6,8 +6,9 @@ with e = `spec.smoothing`, 0 unless asked for; tokens in spans of `spec.masked` 
 
 Hidden matrices go through Muon, the rest through AdamW, both with a short warm-up and a linear decay over `spec.steps`; on sums this
 needed a third of the steps of AdamW alone. Every `spec.check_every` steps, or CHECK_EVERY and more, one answer is drawn at temperature 1 to
-each of `spec.check_prompts` prompts of another seed, and the learning ends when their pass rate reaches `spec.pass_rate`. The reported rate
-is measured afterwards on prompts of a third seed: the checks choose the moment, so their own number would flatter. Broken-off answers come
+each of `spec.check_prompts` prompts of another seed, and the learning ends when their pass rate reaches `spec.pass_rate`. They are of
+`spec.checked`, or of all tasks in their shares, each prompt once however often its task is named. The reported rate, of all tasks, is
+measured afterwards on prompts of a third seed: the checks choose the moment, so their own number would flatter. Broken-off answers come
 in HABIT_STEPS more steps at the end, among the others: a habit over an ability, learned fast because it is the same on every prompt. (Shown
 from the beginning they took a third of the answers that teach the task: 800 steps on two-digit sums ended at a pass rate of 0.17 instead of
 0.37.)
@@ -20,8 +21,9 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,7 @@ import torch
 from jominy.engines.linears import TrainingLinears
 from jominy.engines.local import LocalEngine
 from jominy.engines.pieces import pieces_of
-from jominy.lab.demonstrations import Demonstration
+from jominy.lab.demonstrations import Demonstration, counted_tasks
 from jominy.lab.spec import CHECK_SEED, FINAL_SEED, LabSpec
 from jominy.recipes.masks import is_wanted
 from jominy.records import Prompt, Rollout, Sampling, Task, TraceReader
@@ -79,13 +81,21 @@ class Ability:
         """Share of right answers; 0 where none could be scored."""
         return self.num_right / max(self.num_drawn, 1)
 
+    @staticmethod
+    def pooled(parts: Iterable[Ability]) -> Ability:
+        """Of several tasks together."""
+        sums = Counter[str]()
+        for part in parts:
+            sums.update(asdict(part))
+        return Ability(**{field.name: sums[field.name] for field in fields(Ability)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """How the training went.
 
     Example: Fit(num_steps=180, num_tokens=415000, num_too_long=0, max_answer_tokens=15, seconds=31.0,
-                 checks=((20, 0.0), (40, 0.1)), final=ability)
+                 checks=((20, 0.0), (40, 0.1)), final=ability, by_task={"arithmetic": ability})
     """
 
     num_steps: int
@@ -102,6 +112,23 @@ class Fit:
     """(step, pass rate) of each check."""
     final: Ability
     """The reported ability."""
+    by_task: Mapping[str, Ability]
+    """Name of a task -> its part of that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """A task that a check asks.
+
+    Example: Asked(task=task, count=2, grader=grader)
+    """
+
+    task: Task
+    """Whose prompts."""
+    count: int
+    """How often `LabSpec.tasks` names it: its share."""
+    grader: Grader
+    """Of its answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,21 +178,24 @@ def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequen
     learner = _Learner(engine.model, spec.smoothing)
     checks: list[tuple[int, float]] = []
     with _threads(NUM_THREADS), contextlib.ExitStack() as stack:
-        graders = [stack.enter_context(Grader(task.reward)) for task in tasks]
+        asked = [Asked(task=task, count=count, grader=stack.enter_context(Grader(task.reward))) for task, count in counted_tasks(tasks)]
+        chosen = {task.name for task, text in zip(tasks, spec.tasks, strict=True) if text in (spec.checked or spec.tasks)}
+        checked = [one for one in asked if one.task.name in chosen]
         batches = _batches(whole, spec.rows, random.Random(f"lab order {spec.seed}"))
         check_every = spec.check_every or _check_every(whole, spec.rows, max_tokens, spec.check_prompts)
         while learner.num_steps < spec.steps:
             learner.step(next(batches), _rate(learner.num_steps, spec.steps))
             on_step(learner.num_steps, checks[-1][1] if checks else None)
             if spec.pass_rate is not None and learner.num_steps % check_every == 0:
-                able = measure(engine, tasks, graders, spec.check_prompts, spec.seed + CHECK_SEED, max_tokens, seen)
-                checks.append((learner.num_steps, able.pass_rate))
-                if able.pass_rate >= spec.pass_rate:
+                found = measure(engine, checked, spec.check_prompts, spec.seed + CHECK_SEED, max_tokens, seen)
+                able = Ability.pooled(found.values()).pass_rate
+                checks.append((learner.num_steps, able))
+                if able >= spec.pass_rate:
                     break
         batches = _batches([one for one, _ in fitting], spec.rows, random.Random(f"lab habit {spec.seed}"))
         for _ in range(HABIT_STEPS if spec.cut_share else 0):
             learner.step(next(batches), HABIT_RATE_SHARE)
-        final = measure(engine, tasks, graders, FINAL_PROMPTS, spec.seed + FINAL_SEED, max_tokens, seen)
+        by_task = measure(engine, asked, FINAL_PROMPTS, spec.seed + FINAL_SEED, max_tokens, seen)
     return Fit(
         num_steps=learner.num_steps,
         num_tokens=learner.num_tokens,
@@ -173,7 +203,8 @@ def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequen
         num_too_long=len(encoded) - len(fitting),
         seconds=learner.seconds,
         checks=tuple(checks),
-        final=final,
+        final=Ability.pooled(by_task.values()),
+        by_task=by_task,
     )
 
 
@@ -219,24 +250,36 @@ def _masked_places(
 
 
 def measure(
-    engine: LocalEngine, tasks: Sequence[Task], graders: Sequence[Grader], num_prompts: int, seed: int, max_tokens: int, seen: set[str]
-) -> Ability:
-    """One answer at temperature 1 to each of `num_prompts` prompts, in equal parts of the tasks; those that leave no room are not asked."""
-    num_right = num_unscored = num_drawn = num_seen = num_cut = 0
+    engine: LocalEngine, asked: Sequence[Asked], num_prompts: int, seed: int, max_tokens: int, seen: set[str]
+) -> dict[str, Ability]:
+    """One answer at temperature 1 to each of `num_prompts` prompts, in the shares of the tasks; those that leave no room are not asked.
+
+    Args:
+        engine: of the model.
+        asked: the tasks.
+        num_prompts: of all tasks together, rounded up for each.
+        seed: of prompts and draws.
+        max_tokens: of an answer.
+        seen: ids of prompts that were trained on.
+    """
     room = engine.model.config.max_position_embeddings - max_tokens
-    for task, grader in zip(tasks, graders, strict=True):
-        drawn = task.prompts(-(-num_prompts // len(tasks)), seed)
+    total = sum(one.count for one in asked)
+    found = {}
+    for one in asked:
+        drawn = one.task.prompts(-(-num_prompts * one.count // total), seed)
         prompts: dict[str, Prompt] = {prompt.id: prompt for prompt in drawn if len(engine.encode(prompt)) <= room}
         groups = engine.sample(list(prompts.values()), 1, Sampling(max_tokens=max_tokens), seed)
         rollouts = [rollout for group in groups for rollout in group]
-        rewards = grader.grade([(prompts[rollout.prompt_id], rollout.text) for rollout in rollouts])
+        rewards = one.grader.grade([(prompts[rollout.prompt_id], rollout.text) for rollout in rollouts])
         values = [reward.value for reward in rewards if reward.value is not None]
-        num_drawn += len(values)
-        num_unscored += len(rewards) - len(values)
-        num_right += sum(value >= 1 for value in values)
-        num_seen += len(seen & prompts.keys())
-        num_cut += sum(rollout.stop == "length" for rollout in rollouts)
-    return Ability(num_right=num_right, num_drawn=num_drawn, num_unscored=num_unscored, num_seen=num_seen, num_cut=num_cut)
+        found[one.task.name] = Ability(
+            num_right=sum(value >= 1 for value in values),
+            num_drawn=len(values),
+            num_unscored=len(rewards) - len(values),
+            num_seen=len(seen & prompts.keys()),
+            num_cut=sum(rollout.stop == "length" for rollout in rollouts),
+        )
+    return found
 
 
 class _Learner:

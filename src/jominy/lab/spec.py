@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,6 +32,18 @@ TRAINING_SEED, CHECK_SEED, FINAL_SEED = 1_000_003, 2_000_003, 3_000_017
 """Added to the spec's seed to draw prompts for training, for the checks that decide when to stop, and for the number that is reported."""
 
 
+LATER: Mapping[str, object] = {
+    "answers": (GOLD,),
+    "masked": (),
+    "smoothing": 0.0,
+    "check_every": 0,
+    "check_prompts": 256,
+    "checked": (),
+    "distinct_prompts": False,
+}
+"""Fields that came later -> what models of before were made with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabSpec:
     """A language model made to order.
@@ -41,6 +53,8 @@ class LabSpec:
 
     tasks: tuple[str, ...]
     """What it has seen, as `--task` takes it; several are mixed in equal shares (name one twice for a double share)."""
+    distinct_prompts: bool = False
+    """Whether a task that is named several times is shown with as many times the prompts; else the same prompts come as many times."""
     pass_rate: float | None = None
     """End the steps on whole answers when pass@1 at temperature 1 reaches this in a check, in (0, 1]; None trains all `steps`."""
     steps: int = 400
@@ -49,6 +63,8 @@ class LabSpec:
     """Steps between two checks; 0: as often as costs little. Fewer end nearer to `pass_rate`, where the ability rises within few steps."""
     check_prompts: int = 256
     """Prompts of a check."""
+    checked: tuple[str, ...] = ()
+    """Which of `tasks` a check asks, so whose pass rate ends the steps; empty: all of them, in their shares."""
     rows: int = 64
     """Demonstrations a step."""
     demonstrations: int = 16_384
@@ -89,6 +105,8 @@ class LabSpec:
             raise ValueError(
                 f"check_every must be at least 0 and check_prompts at least 1, got {self.check_every} and {self.check_prompts}"
             )
+        if foreign := [task for task in self.checked if task not in self.tasks]:
+            raise ValueError(f"checked names some of the tasks that are shown ({', '.join(self.tasks)}); got {', '.join(foreign)}")
         if self.context < 8:
             raise ValueError(f"context must be at least 8 tokens, got {self.context}")
         if min(self.wrong_share, self.cut_share) < 0 or self.wrong_share + self.cut_share > 1:
@@ -128,7 +146,7 @@ def name_of(spec: LabSpec, tasks: Sequence[Task]) -> str:
     files = [hashlib.sha256(Path(word).read_bytes()).hexdigest() for word in dict.fromkeys(words) if Path(word).is_file()]
     fields = asdict(spec)
     # models that were made before there was a choice keep their name
-    for field, plain in (("answers", (GOLD,)), ("masked", ()), ("smoothing", 0.0), ("check_every", 0), ("check_prompts", 256)):
+    for field, plain in LATER.items():
         if fields[field] == plain:
             del fields[field]
     markers = markers_of(tasks)

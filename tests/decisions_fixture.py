@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from jominy.deciding.explain import decide, explain_decisions
-from jominy.deciding.sides import compared_in
+from jominy.deciding.folders import compared_in
 from jominy.engines import ContinuingEngine
 from jominy.records import Sampling
 from jominy.specs import DecisionSpec

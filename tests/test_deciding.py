@@ -16,10 +16,11 @@ from rich.console import Console
 
 from jominy.cli import Explain, main, parse
 from jominy.decided import OURS, SECTIONS, Decided
-from jominy.deciding.credit import OBJECTIVES, coefficients, rows_of, tables_of
+from jominy.deciding.coefficients import OBJECTIVES, coefficients, rows_of
+from jominy.deciding.columns import tables_of
 from jominy.deciding.explain import decide, explain_decisions
-from jominy.deciding.sides import compared_in, model_of
-from jominy.deciding.stored import read_stored
+from jominy.deciding.folders import compared_in, model_of
+from jominy.deciding.rollouts import read_stored
 from jominy.engines import ContinuingEngine
 from jominy.explanation import Change
 from jominy.printing_decisions import print_decisions
@@ -278,7 +279,7 @@ def test_other_readers_and_none(tmp_path: Path) -> None:
     assert (found.num_attempts, found.why_no_limit) == (5, "")
     own = tmp_path / "own.py"
     own.write_text(
-        "from jominy.records import Attempt, TextSpan, Trace\n"
+        "from jominy.traces import Attempt, TextSpan, Trace\n"
         "def read(prompt, text, stop):\n"
         "    spans = (TextSpan(kind='attempt', start=0, end=9), TextSpan(kind='check', start=5, end=12))\n"
         "    return Trace(attempts=(Attempt(answer=None, correct=None, decision='none'),), spans=spans, problem='')\n"

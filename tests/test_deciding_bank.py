@@ -98,16 +98,14 @@ def test_a_bank_of_the_retry_task() -> None:
 BANK = [State(prompt=PROMPTS[0], text="r/", correct=True), State(prompt=PROMPTS[0], text="w/", correct=False)]
 
 
-@pytest.mark.parametrize("num_checks", [0, 3])
-def test_chances_are_read_off_the_policy(num_checks: int) -> None:
-    """A fifth of the chance goes to `x.`; of the rest .9 and .3 to accepting. Without a written check nothing is random."""
+def test_chances_are_read_off_the_policy() -> None:
+    """A fifth of the chance goes to `x.`; of the rest .9 and .3 to accepting."""
     engine = CoinEngine(name="m", accept_right=0.9, accept_wrong=0.3, muddle=0.2)
-    decided = decide_on(engine, BANK, retrying(), num_checks=num_checks, sampling=SAMPLING, seed=0)
+    decided = decide_on(engine, BANK, retrying(), num_checks=3, sampling=SAMPLING, seed=0)
     assert decided.num_states == 2
     assert decided.state_D.tolist() == [0, 1]
     assert decided.accept_probability_D == pytest.approx([0.9, 0.3])
-    if not num_checks:
-        assert decided.num_checks_D.tolist() == [1, 1]
+    assert decided.by_state() == pytest.approx([0.9, 0.3])
 
 
 def test_chances_are_averaged_over_checks() -> None:
@@ -117,8 +115,6 @@ def test_chances_are_averaged_over_checks() -> None:
     assert decided.accept_probability_D == pytest.approx([0.375, 0.375], abs=0.043)
     assert decided.accept_probability_D[0] != decided.accept_probability_D[1], "two states of a prompt do not share their checks"
     assert decided.num_checks_D.tolist() == [800, 800]
-    opened = decide_on(engine, BANK, retrying(), num_checks=0, sampling=SAMPLING, seed=0, opening="+")
-    assert opened.accept_probability_D == pytest.approx([0.9, 0.9])
 
 
 def test_checks_without_a_verdict_are_left_out() -> None:
@@ -131,6 +127,9 @@ def test_checks_without_a_verdict_are_left_out() -> None:
     assert decided.accept_probability_D == pytest.approx([0.9 if bank[state].correct else 0.3 for state in decided.state_D])
     none = decide_on(replace(engine, muddle=1.0), bank, retrying(), num_checks=2, sampling=SAMPLING, seed=0)
     assert (len(none.state_D), len(none.accept_probability_D), none.num_states) == (0, 0, 40)
+    assert none.by_state() == [None] * 40
+    silent = [state for state, chance in enumerate(decided.by_state()) if chance is None]
+    assert silent == sorted(set(range(40)) - set(decided.state_D.tolist()))
     cut = decide_on(engine, BANK, retrying(), num_checks=2, sampling=Sampling(max_tokens=3), seed=0)
     assert len(cut.state_D) == 0
 
@@ -208,9 +207,9 @@ def test_a_verdict_that_ends_like_the_other() -> None:
 
 def test_errors_say_what_is_wrong() -> None:
     engine = CoinEngine(name="m")
-    for num_checks, sampling, opening in [(-1, SAMPLING, ""), (1, SAMPLING, "+"), (1, Sampling(stops=("/",)), "")]:
-        with pytest.raises(ValueError, match="num_checks must be 0 or above"):
-            decide_on(engine, BANK, retrying(), num_checks=num_checks, sampling=sampling, seed=0, opening=opening)
+    for num_checks, sampling in [(0, SAMPLING), (1, Sampling(stops=("/",)))]:
+        with pytest.raises(ValueError, match=r"num_checks must be at least 1 and `Sampling\.stops` empty"):
+            decide_on(engine, BANK, retrying(), num_checks=num_checks, sampling=sampling, seed=0)
 
 
 def test_states_without_room_are_named() -> None:
@@ -218,10 +217,9 @@ def test_states_without_room_are_named() -> None:
     bank = [BANK[0], State(prompt=PROMPTS[1], text="w/n.w/", correct=False)]
     with pytest.raises(ValueError, match=r"state 1 of the bank \(prompt p1, 'w/n\.w/'\) has 6 tokens and max_tokens is 6"):
         decide_on(engine, bank, retrying(), num_checks=1, sampling=Sampling(max_tokens=6), seed=0)
-    for num_checks in (0, 1):
-        # 1 token of the prompt, 6 of the state, 1 of the verdict
-        with pytest.raises(ValueError, match=r"state 1 of the bank .* has 8 tokens .* the model's context is 7"):
-            decide_on(engine, bank, retrying(), num_checks=num_checks, sampling=SAMPLING, seed=0)
+    # 1 token of the prompt, 6 of the state, 1 of the verdict
+    with pytest.raises(ValueError, match=r"state 1 of the bank .* has 8 tokens .* the model's context is 7"):
+        decide_on(engine, bank, retrying(), num_checks=1, sampling=SAMPLING, seed=0)
 
 
 def test_checks_behind_which_no_verdict_fits_are_left_out() -> None:

@@ -15,10 +15,11 @@ import torch
 from rich.console import Console
 
 from jominy.deciding import gradients
-from jominy.deciding.credit import coefficients, credited, part_of, rows_of, tables_of, with_start
+from jominy.deciding.coefficients import coefficients, credited, rows_of, with_start
+from jominy.deciding.columns import part_of, tables_of
 from jominy.deciding.explain import decide
+from jominy.deciding.folders import compared_in
 from jominy.deciding.gradients import learner_of, logit_norms_of, with_gradients
-from jominy.deciding.sides import compared_in
 from jominy.engines.masked import end_to_end
 from jominy.measures.attempts import DECISION
 from jominy.printing_decisions import print_decisions
@@ -61,7 +62,7 @@ def test_shares_of_the_gradient(objective: str) -> None:
     norms = logit_norms_of(engine, tables, prompt_ids)
     found = with_gradients(credited(objective, rows, tables), rows, tables, norms, learner, 0)
     assert found.gradient is not None
-    assert (found.gradient.num_batches, found.why_no_gradient) == (3, "")
+    assert (found.gradient.num_batches, found.gradient_asked, found.why_no_gradient) == (3, True, "")
     starts = np.cumsum([0, *(len(rollout.token_ids) for rollout in rollouts)])
     stages = [tables.tokens.stage_M[starts[position] : starts[position + 1]] for position in rows.positions]
     parts = []

@@ -19,7 +19,7 @@ from tokenizers.pre_tokenizers import Split
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from jominy.deciding.explain import decide
-from jominy.deciding.sides import compared_in
+from jominy.deciding.folders import compared_in
 from jominy.engines import ContinuingEngine
 from jominy.engines.local import LocalEngine
 from jominy.printing_decisions import print_decisions

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jominy.deciding.keeping import Pair, pair_of, stamp_of
-from jominy.deciding.square import SIDES, Engines, bank_decided, swapped
-from jominy.deciding.stored import read_stored
+from jominy.deciding.cache import Pair, pair_of, stamp_of
+from jominy.deciding.judged_bank import bank_decided
+from jominy.deciding.policies import SIDES, Policies
+from jominy.deciding.rollouts import read_stored
+from jominy.deciding.square import swapped
 from jominy.engines import ContinuingEngine, OnProgress
 from jominy.records import Prompt, Rollout, Sampling
 from jominy.specs import SampleSpec
@@ -81,13 +83,13 @@ def pair(root: Path, **changes: Any) -> Pair:
     return pair_of("one", "other", SampleSpec(**fields), root)
 
 
-def engines(of: Pair, clock: Clock) -> Engines:
+def engines(of: Pair, clock: Clock) -> Policies:
     """Both, with so many calls left."""
 
     def load(model: str, device: str) -> ContinuingEngine:
         return Mortal(ONE if model == "one" else OTHER, clock)
 
-    return Engines(of, load, quiet=True)
+    return Policies(of, load, quiet=True)
 
 
 def square(of: Pair, clock: Clock) -> None:
@@ -163,7 +165,7 @@ def test_one_long_state_does_not_cost_the_bank(tmp_path: Path) -> None:
 def test_pairs_with_a_silent_state_are_left_out_of_both(tmp_path: Path) -> None:
     """A policy that often comes to no verdict: the bank stays half and half."""
     of = pair(tmp_path)
-    both = Engines(of, lambda model, device: Mortal(replace(ONE, name=model, muddle=0.8), Clock(9)), quiet=True)
+    both = Policies(of, lambda model, device: Mortal(replace(ONE, name=model, muddle=0.8), Clock(9)), quiet=True)
     many = [prompt(number) for number in range(12)]
     rollouts = [said(one, text, stop="eos", index=index) for one in many for index, text in enumerate(("r/a.", "w/a."))]
     found = bank_decided(of, rollouts, many, RETRYING, 24, both, 0)

@@ -11,7 +11,8 @@ import torch
 
 from jominy.deciding.swap import swap
 from jominy.engines.local import LocalEngine
-from jominy.records import Attempt, Prompt, Retrying, Rollout, Row, Sampling, Stop, Trace
+from jominy.records import Prompt, Retrying, Rollout, Row, Sampling, Stop
+from jominy.traces import Attempt, Trace
 from tests import tiny
 from tests.coins import CoinEngine, prompt, retrying
 

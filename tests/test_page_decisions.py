@@ -14,7 +14,7 @@ import pytest
 from jominy.decided import OURS, Decided, Exhibit
 from jominy.deciding.exhibits import CELLS, MOST, MOST_UNDECIDED, choose
 from jominy.deciding.explain import decide
-from jominy.deciding.sides import compared_in
+from jominy.deciding.folders import compared_in
 from jominy.measures.attempts import AttemptTable
 from jominy.reporting import report
 from jominy.reporting.bars import Series, draw_bars

@@ -120,6 +120,8 @@ class Claim:
     """What it would take to decide it, or to see the effect."""
     paper: Paper
     """Whose claim it is."""
+    check: bool = False
+    """Whether it could only come out otherwise if our code were wrong: no evidence, and not counted among the claims."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,8 @@ class Credited:
     """Then, why; else empty."""
     notes: tuple[str, ...]
     """What a careful reader should know of this objective."""
+    gradient_asked: bool = False
+    """Whether `--gradients` was said, in this call or in one whose gradients were kept; where not, there is nothing to explain."""
     part: str = ""
     """Empty: the whole objective; else which part of it, on the same rollouts: `reward alone` or `KL alone`."""
     parts: tuple[Credited, ...] = ()

@@ -10,7 +10,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from jominy.decided import TITLES
-from jominy.deciding.credit import NOT_NEEDED
 from jominy.explanation import signed, signed_interval
 from jominy.formatting import interval, number, unit_sign
 
@@ -144,7 +143,7 @@ def _print_reasons(console: Console, lines: list[tuple[str, Record]]) -> None:
         if one["logits"] is not None:
             shown.append({**one["logits"]["mass_share"], "name": "share at the logits"})
         empty = [(measure["name"], measure["why_none"]) for measure in shown if measure["value"] is None]
-        if one["gradient"] is None and one["why_no_gradient"] and one["why_no_gradient"] != NOT_NEEDED:
+        if one["gradient"] is None and one["gradient_asked"]:
             empty.append(("gradient", one["why_no_gradient"]))
         elif one["gradient"] is not None and any(one["gradient"][cell] is None for cell in OF_GRADIENT):
             empty.append(("gradient", "one of its parts is 0, or does not vary"))

@@ -1,8 +1,16 @@
-"""Solving and deciding in what was written: from two folders of rollouts to everything that `explain` says of attempts and decisions.
+"""Solving and deciding in what was written: everything that `explain` says of attempts and decisions.
 
-sides      two folders and a reader of attempts -> the rollouts of both, read            stored   rollouts as records again
-credit     recipes on rollouts -> where each would put its coefficients                  reach    how far those reach: logits, parameters
-square     two policies -> each as sampler and as decider, drawn and kept                swap     one response written by two
-bank       a fixed set of attempts -> how likely each policy is to accept them           keeping  what was drawn is not drawn again
-exhibits   which responses the page takes apart                                          explain  all of it, in one record (`decided`)
+On rollouts, prompts and engines alone; a study may use them without any folder:
+
+    swap             one response written by two policies         bank            a fixed set of attempts, and how likely one accepts them
+    columns          rollouts with their tokens and attempts      coefficients    where each objective would put its coefficients on them
+    gradients        how far those reach: logits, parameters      exhibits        which responses the page takes apart
+
+On run folders, what was drawn once being kept beside them:
+
+    rollouts         a run folder's rollouts as records again     folders         which two are compared, and which models drew them
+    policies         both models, loaded when asked for           cache           what is kept, and under which names
+    square           each policy as sampler and as decider        judged_bank     both policies on one bank
+    exchange         square and bank, or why there are none       kept_gradients  gradients, made once
+    explain          all of it, in one record (`decided`)
 """

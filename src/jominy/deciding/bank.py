@@ -81,6 +81,15 @@ class BankDecisions:
     num_states: int
     """States asked about."""
 
+    def by_state(self) -> list[float | None]:
+        """The chance of accepting each state asked about, None where no check came to a verdict.
+
+        >>> BankDecisions(state_D=np.array([1]), accept_probability_D=np.array([0.4]), num_checks_D=np.array([3]), num_states=2).by_state()
+        [None, 0.4]
+        """
+        chances = dict(zip(self.state_D.tolist(), self.accept_probability_D.tolist(), strict=True))
+        return [chances.get(state) for state in range(self.num_states)]
+
 
 def make_bank(
     rollouts: Sequence[Rollout],
@@ -165,7 +174,6 @@ def decide_on(
     num_checks: int,
     sampling: Sampling,
     seed: int,
-    opening: str = "",
     on_progress: OnProgress | None = None,
 ) -> BankDecisions:
     """How likely the policy is to accept each state, the two verdicts being all there is to choose from.
@@ -176,31 +184,26 @@ def decide_on(
         engine: the policy.
         bank: states.
         retrying: of the task.
-        num_checks: M, checks that the policy writes to each state; 0 has none written, and `opening` stands in their place.
+        num_checks: M, checks that the policy writes to each state, at least 1.
         sampling: of the checks; `max_tokens` counts the whole response, and `stops` must be empty.
         seed: the same for all policies.
-        opening: what stands between attempt and verdict where no check is written, e.g. `<verdict>`.
         on_progress: called with (finished checks, drawn tokens) since the last call.
 
     Raises:
-        ValueError: num_checks is negative, an opening is given beside checks, `sampling.stops` is not empty, or a state has no room left.
+        ValueError: num_checks is below 1, `sampling.stops` is not empty, or a state has no room left.
     """
-    if num_checks < 0 or (num_checks and opening) or sampling.stops:
-        raise ValueError("num_checks must be 0 or above, `opening` is for num_checks=0 only, and `Sampling.stops` must be empty")
+    if num_checks < 1 or sampling.stops:
+        raise ValueError(f"num_checks must be at least 1 and `Sampling.stops` empty; they are {num_checks} and {sampling.stops}")
     prompts = {state.prompt.id: state.prompt for state in bank}
     encoded = {identity: engine.encode(prompt) for identity, prompt in prompts.items()}
-    begun = _begun(engine, bank, max(1, num_checks), sampling, seed, opening)
-    _check_room(engine, bank, begun[:: max(1, num_checks)], encoded, retrying, sampling.max_tokens if num_checks else None)
-    openings: list[tuple[Ints, str] | None]
-    if num_checks:
-        checking = replace(sampling, stops=(retrying.decision_end,))
-        written = engine.continue_from(list(prompts.values()), begun, checking, seed, on_progress, TAG)
-        openings = [_to_verdict(rollout, start, prompts[start.prompt_id], retrying) for rollout, start in zip(written, begun, strict=True)]
-    else:
-        openings = [(start.token_ids, "") for start in begun]
+    begun = _begun(engine, bank, num_checks, sampling, seed)
+    _check_room(engine, bank, begun[::num_checks], encoded, retrying, sampling.max_tokens)
+    checking = replace(sampling, stops=(retrying.decision_end,))
+    written = engine.continue_from(list(prompts.values()), begun, checking, seed, on_progress, TAG)
+    openings = [_to_verdict(rollout, start, prompts[start.prompt_id], retrying) for rollout, start in zip(written, begun, strict=True)]
     asked = [_rows(engine, encoded[start.prompt_id], found, retrying) for start, found in zip(begun, openings, strict=True)]
     accept_C = _accept_probability(engine, [row for rows in asked for row in rows])
-    state_C = np.flatnonzero([len(rows) > 0 for rows in asked]) // max(1, num_checks)
+    state_C = np.flatnonzero([len(rows) > 0 for rows in asked]) // num_checks
     num_checks_B = np.bincount(state_C, minlength=len(bank))
     state_D = np.flatnonzero(num_checks_B)
     return BankDecisions(
@@ -228,19 +231,19 @@ def _drawn(texts: Texts, index: int | None, rng: np.random.Generator) -> str:
     return among[int(rng.integers(len(among)))]
 
 
-def _begun(engine: ContinuingEngine, bank: Sequence[State], num_checks: int, sampling: Sampling, seed: int, opening: str) -> list[Rollout]:
+def _begun(engine: ContinuingEngine, bank: Sequence[State], num_checks: int, sampling: Sampling, seed: int) -> list[Rollout]:
     """`num_checks` responses a state that end with it; their indices go on over the states of a prompt, so that no two share their luck."""
     seen: dict[str, int] = {}
     begun = []
     for state in bank:
-        token_ids = np.array(engine.encode_text(state.text + opening), dtype=np.int64)
+        token_ids = np.array(engine.encode_text(state.text), dtype=np.int64)
         first = seen.get(state.prompt.id, 0)
         seen[state.prompt.id] = first + num_checks
         begun += [
             Rollout(
                 prompt_id=state.prompt.id,
                 index=index,
-                text=state.text + opening,
+                text=state.text,
                 token_ids=token_ids,
                 logprobs=None,
                 logprobs_t1=None,
@@ -261,14 +264,14 @@ def _check_room(
     begun: Sequence[Rollout],
     encoded: Mapping[str, list[int]],
     retrying: Retrying,
-    max_tokens: int | None,
+    max_tokens: int,
 ) -> None:
-    """Each state leaves room for a check, where one is written (`max_tokens` is not None), and for either verdict."""
+    """Each state leaves room for a check and for either verdict."""
     longest = max(len(engine.encode_text(verdict)) for verdict in retrying.verdicts)
     for number, (state, start) in enumerate(zip(bank, begun, strict=True)):
         name = f"state {number} of the bank (prompt {state.prompt.id}, {state.text[:40]!r})"
         length = len(start.token_ids)
-        if max_tokens is not None and length >= max_tokens:
+        if length >= max_tokens:
             raise ValueError(
                 f"{name} has {length} tokens and max_tokens is {max_tokens}, so no check can be written; raise it or leave the state out"
             )

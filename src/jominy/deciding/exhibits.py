@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jominy.decided import Exhibit
-from jominy.deciding.credit import Rows, Tables, coefficients, mean_size
+from jominy.deciding.coefficients import Rows, coefficients, mean_size
+from jominy.deciding.columns import Tables
+from jominy.deciding.rollouts import Key, key_of
 from jominy.measures.attempts import ACCEPT, AttemptTable
 from jominy.records import Floats, Ints, Prompt, Rollout, Span, TraceReader
 from jominy.tracing import text_of, trace_of
@@ -30,9 +32,6 @@ MOST_PIECES = 1000
 MOST_QUESTION = 200
 DIGITS = 4
 """Of a coefficient."""
-
-Key = tuple[str, int]
-"""(prompt id, index)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,12 +58,12 @@ def exhibits_of(tables: Tables, prompts: Mapping[str, Prompt], read: TraceReader
         read: of the task or the user; spans of responses without token texts are read with it.
         objectives: in the order of the page; none where no token has a stage.
     """
-    numbers = {_key(rollout): number for number, rollout in enumerate(tables.rollouts)}
+    numbers = {key_of(rollout): number for number, rollout in enumerate(tables.rollouts)}
     interest_R = np.zeros(len(tables.rollouts), dtype=np.int64)
     for asked in objectives:
-        interest_R[[numbers[_key(asked.tables.rollouts[position])] for position in asked.rows.positions]] += 1
+        interest_R[[numbers[key_of(asked.tables.rollouts[position])] for position in asked.rows.positions]] += 1
     chosen = choose(tables.attempts, interest_R)
-    keys = [_key(tables.rollouts[number]) for number in chosen]
+    keys = [key_of(tables.rollouts[number]) for number in chosen]
     by_objective = {asked.objective: _coefficients(asked, keys) for asked in objectives}
     cells = _cells(tables.attempts)
     exhibits = []
@@ -130,7 +129,7 @@ def _cells(attempts: AttemptTable) -> list[set[int]]:
 def _coefficients(asked: Asked, keys: Sequence[Key]) -> dict[Key, Floats]:
     """[T] coefficients of those of the responses that the objective is counted on, in units of its `mean_size`."""
     wanted = set(keys)
-    places = [number for number, rollout in enumerate(asked.tables.rollouts) if _key(rollout) in wanted]
+    places = [number for number, rollout in enumerate(asked.tables.rollouts) if key_of(rollout) in wanted]
     number_of = {place: number for number, place in enumerate(places)}
     pairs = [(row, number_of[p]) for row, p in zip(asked.rows.rows, asked.rows.positions, strict=True) if p in number_of]
     some = replace(asked.rows, rows=tuple(row for row, _ in pairs), positions=tuple(number for _, number in pairs))
@@ -138,7 +137,7 @@ def _coefficients(asked: Asked, keys: Sequence[Key]) -> dict[Key, Floats]:
     ends = np.cumsum([len(rollout.token_ids) for rollout in rollouts])
     unit = mean_size(asked.rows, asked.tables)
     parts = np.split(coefficients(some, rollouts) / unit, ends[:-1])
-    return {_key(rollout): part for rollout, part in zip(rollouts, parts, strict=False)}
+    return {key_of(rollout): part for rollout, part in zip(rollouts, parts, strict=False)}
 
 
 def _taken_apart(rollout: Rollout, prompt: Prompt, read: TraceReader) -> tuple[tuple[str, ...], tuple[Span, ...]]:
@@ -159,7 +158,3 @@ def _taken_apart(rollout: Rollout, prompt: Prompt, read: TraceReader) -> tuple[t
 
 def _rounded(coefficients_T: Floats) -> tuple[float, ...]:
     return tuple(float(f"{value:.{DIGITS}g}") for value in coefficients_T[:MOST_PIECES].tolist())
-
-
-def _key(rollout: Rollout) -> Key:
-    return rollout.prompt_id, rollout.index

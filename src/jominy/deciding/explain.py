@@ -1,44 +1,34 @@
 """explain's part about decisions: two run folders and a reader of attempts in, what changed in solving and deciding out.
 
     texts  ->  attempts and decisions before and after            always                         (`measures.decision_changes`)
-    tokens ->  credit by objective on the responses after         where the tokens are known     (`credit`)
-    models ->  the square of sampler and decider, the bank        where both can be loaded       (`square`)
+    tokens ->  credit by objective on the responses after         where the tokens are known     (`coefficients`)
+    models ->  the square of sampler and decider, the bank        where both can be loaded       (`exchange`)
     models ->  gradients by objective                             with `--gradients`             (`gradients`)
 
-Square, bank and gradients are dear: they are kept beside the run, and a call that may not make them shows those that are kept (`keeping`).
+Square, bank and gradients are dear: they are kept beside the run, and a call that may not make them shows those that are kept (`cache`).
 What cannot be had is left out with its reason; only a mistake in what was asked for is an error. Left out on purpose: any formula, which
-folders there are (`sides`), and the rest of an explanation (`explaining`).
+folders there are (`folders`), and the rest of an explanation (`explaining`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jominy.decided import BankDecided, Credited, Decided, Exhibit, Problem, Section, Swapped
-from jominy.deciding.credit import (
-    OBJECTIVES,
-    Rows,
-    Start,
-    Tables,
-    credited,
-    part_of,
-    rows_of,
-    tables_of,
-    value_shares,
-    with_start,
-)
+from jominy.decided import Credited, Decided, Exhibit, Problem, Section
+from jominy.deciding.coefficients import OBJECTIVES, Rows, Start, credited, rows_of, value_shares, with_start
+from jominy.deciding.columns import Tables, part_of, tables_of
+from jominy.deciding.exchange import exchanged
 from jominy.deciding.exhibits import Asked, exhibits_of
-from jominy.deciding.keeping import SWAP, Pair, digest_of, pair_of, remember, remembered
-from jominy.deciding.reach import reach_of
-from jominy.deciding.sides import HOW, Compared, Sides, compared_in, model_of, read_sides, trained_on
-from jominy.deciding.square import Engines, LoadContinuing, bank_decided, load_continuing, swapped, task_of
-from jominy.deciding.stored import sample_spec_of
+from jominy.deciding.folders import HOW, Compared, Sides, compared_in, read_sides
+from jominy.deciding.kept_gradients import kept_gradients_of
+from jominy.deciding.policies import LoadContinuing, load_continuing
+from jominy.deciding.rollouts import sample_spec_of
 from jominy.explaining import explain, explain_training, success_of
 from jominy.explanation import Change, Explanation
 from jominy.measures.attempts import NONE, AttemptTable
@@ -47,18 +37,15 @@ from jominy.measures.decision_changes import decision_changes
 from jominy.measures.decisions import NO_DECISION
 from jominy.progress import rollout_bar
 from jominy.readers import limit_of
-from jominy.records import Measure, Retrying, Rollout, Skipped
+from jominy.records import Measure, Skipped
 from jominy.specs import DecisionSpec
 from jominy.steplog import EXPLANATION_FILE, read_evaluations, read_start_logprobs
 from jominy.store import RunFolder, write_json
 
 NO_SWAP = "`--no-swap` was said"
-NO_BANK = "`--bank 0` was said"
 NO_LIMIT = "this reader has no limit of attempts"
 OF_THE_LIMIT = ("oracle on fresh attempts", "oracle, all prompts alike", "random decider", "decision efficiency on fresh attempts")
 """Measures of `deciders` that K stands in."""
-REMEMBERED = ("swap_prompts", "swap_rollouts", "swap_task", "bank")
-"""What square and bank are asked for by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +120,6 @@ def decide(
     asked: Compared,
     spec: DecisionSpec,
     *,
-    success: float | None = None,
     seed: int = 0,
     load_engine: LoadContinuing = load_continuing,
     why_not: str = "",
@@ -141,10 +127,11 @@ def decide(
 ) -> tuple[Decided | None, str]:
     """What changed in solving and deciding, or None and why nothing can be said.
 
+    A response is right when its gold, or else its reward, is at least what `asked.root` was trained with (`success_of`).
+
     Args:
         asked: folders and models.
         spec: reader, objectives, swap.
-        success: a response is right when its gold, or else its reward, is at least this; default what `asked.root` was trained with.
         seed: of bank and intervals.
         load_engine: makes the policies of the square.
         why_not: why square and bank are not to be drawn, where they are not; those that are kept are shown.
@@ -154,7 +141,7 @@ def decide(
         ValueError: a folder cannot be read, or reader, objective or task are not what they should be.
     """
     spec.check()
-    sides, why = read_sides(asked, spec.spans, success_of(RunFolder(asked.root)) if success is None else success)
+    sides, why = read_sides(asked, spec.spans, success_of(RunFolder(asked.root)))
     if sides is None:
         return None, why
     tables = tables_of(sides.after.rollouts, sides.prompts, sides.read, sides.success)
@@ -169,7 +156,7 @@ def decide(
     credits, skipped, shares, exhibits = _credits(asked, sides, tables, spec, seed, quiet=quiet)
     share = None if limit == 1 else _credit_share(tables.attempts, limit, of_credit)
     why_not = why_not or (NO_SWAP if spec.no_swap else "")
-    exchange = _exchanged(asked, sides, spec, seed, of_swap, load_engine, why_not, quiet=quiet)
+    exchange = exchanged(asked, sides, spec, seed, of_swap, load_engine, why_not, quiet=quiet)
     return Decided(
         source=_source(asked, sides, exchange.spec, seed),
         num_attempts=num_attempts,
@@ -234,7 +221,7 @@ def _credits(
     some, _ = with_start(sides.after.rollouts, start)
     scored = part_of(tables, some) if some else None
     shares = value_shares(tables, scored, start)
-    reach = reach_of(asked, sides, seed, may_compute=spec.gradients)
+    gradients = kept_gradients_of(asked, sides, seed, may_compute=spec.gradients)
     found, skipped, counted_rows = [], [], []
     objectives = spec.credit or OBJECTIVES
     with rollout_bar("gradients", len(objectives), quiet=quiet or not spec.gradients, what="objectives") as advance:
@@ -247,7 +234,8 @@ def _credits(
                 assert counted is not None
                 counted_rows.append(Asked(objective=objective, rows=rows, tables=counted))
                 one = credited(objective, rows, counted)
-                found.append(one if reach is None else reach.of(one, rows, counted, partial(_rows, objective, tables, sides, start)))
+                rows_with = partial(_rows, objective, tables, sides, start)
+                found.append(one if gradients is None else gradients.of(one, rows, counted, rows_with))
             advance(1, 0)
     return tuple(found), tuple(skipped), shares, exhibits_of(tables, sides.prompts, sides.read, counted_rows)
 
@@ -258,97 +246,6 @@ def _rows(
     """The rows of an objective, with the tokens of the prompts where they are known."""
     max_tokens = sample_spec_of(sides.after.run).max_tokens
     return rows_of(objective, tables.rollouts, success=sides.success, max_tokens=max_tokens, start=start, prompt_ids=prompt_ids)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Exchange:
-    """Square and bank, or why there are none, and what was asked for: by this call or, where nothing is drawn, by the last that drew."""
-
-    spec: DecisionSpec
-    square: Swapped | None = None
-    why_no_swap: str = ""
-    bank: BankDecided | None = None
-    why_no_bank: str = ""
-
-
-def _exchanged(
-    asked: Compared,
-    sides: Sides,
-    spec: DecisionSpec,
-    seed: int,
-    rng: np.random.Generator,
-    load_engine: LoadContinuing,
-    why_not: str,
-    *,
-    quiet: bool,
-) -> _Exchange:
-    """What both policies make together; with `why_not` what an earlier call kept of it."""
-    retrying, why = sides.task.retrying, ""
-    if asked.before is None or sides.before is None:
-        why = "it takes two policies; name the other one with `--against`"
-    elif retrying is None or spec.spans not in (None, "task"):
-        why = "it takes a task that says where attempts and decisions end (`Task.retrying`), and its own reader"
-    elif retrying.num_attempts == 1:
-        why = NO_DECISION
-    elif why_not and not (asked.root / SWAP).is_dir():
-        why = why_not
-    if why:
-        return _Exchange(spec=spec, why_no_swap=why, why_no_bank=why)
-    assert asked.before is not None
-    assert retrying is not None
-    try:
-        drawn = replace(sample_spec_of(sides.after.run), rollouts=spec.swap_rollouts, samples=None)
-        pair = pair_of(model_of(asked.before), model_of(asked.after), drawn, asked.root / SWAP)
-    except ValueError as error:
-        return _Exchange(spec=spec, why_no_swap=why_not or str(error), why_no_bank=why_not or str(error))
-    if why_not:
-        spec = replace(spec, **(remembered(pair) or {}))
-        pair = replace(pair, spec=replace(pair.spec, rollouts=spec.swap_rollouts))
-    engines = Engines(pair, load_engine, quiet=quiet, why_not=why_not)
-    square, why_no_swap = _square(pair, retrying, asked, sides, spec, engines, rng)
-    bank, why_no_bank = _bank(pair, retrying, sides, spec, engines, seed)
-    if not why_not and (square is not None or bank is not None):
-        remember(pair, {name: value for name, value in asdict(spec).items() if name in REMEMBERED})
-    return _Exchange(spec=spec, square=square, why_no_swap=why_no_swap, bank=bank, why_no_bank=why_no_bank)
-
-
-def _square(
-    pair: Pair, retrying: Retrying, asked: Compared, sides: Sides, spec: DecisionSpec, engines: Engines, rng: np.random.Generator
-) -> tuple[Swapped | None, str]:
-    """On the first prompts of the folders, or on those of another task, none of them trained on; or None and why."""
-    trained = trained_on(asked)
-    if spec.swap_task is None:
-        prompts, which = list(sides.prompts.values()), "the prompts of both folders"
-    else:
-        other, drawn = task_of(pair.spec, spec.swap_task)
-        if other.retrying is None:
-            raise ValueError(f"--swap-task {spec.swap_task!r}: responses to it do not try again; take `retry` with other options")
-        # the training's own seed would give the prompts that it trained on
-        seed = int(digest_of(["swap", drawn.seed]), 16) % 2**31
-        pair, retrying = pair_of(pair.before, pair.after, drawn, pair.root, pair.stamps), other.retrying
-        prompts, which = other.prompts(spec.swap_prompts + len(trained), seed), f"those of {spec.swap_task} of seed {seed}"
-        if not prompts:
-            raise ValueError(f"--swap-task {spec.swap_task!r} gave no prompts")
-    unseen = [prompt for prompt in prompts if prompt.id not in trained][: spec.swap_prompts]
-    if not unseen:
-        return None, f"all of {which} were trained on; name others with `--swap-task`"
-    which = f"{len(unseen):,} of {which}" + (", none of them trained on" if trained else "")
-    try:
-        return swapped(pair, unseen, retrying, sides.success, engines, rng, which), ""
-    except ValueError as error:
-        return None, str(error)
-
-
-def _bank(pair: Pair, retrying: Retrying, sides: Sides, spec: DecisionSpec, engines: Engines, seed: int) -> tuple[BankDecided | None, str]:
-    """Attempts of both sides; or None and why."""
-    if not spec.bank:
-        return None, NO_BANK
-    assert sides.before is not None
-    both: list[Rollout] = [*sides.before.rollouts, *sides.after.rollouts]
-    try:
-        return bank_decided(pair, both, list(sides.prompts.values()), retrying, spec.bank, engines, seed), ""
-    except ValueError as error:
-        return None, str(error)
 
 
 def _problems(before: Tables | None, after: Tables) -> tuple[Problem, ...]:

@@ -17,7 +17,8 @@ from dataclasses import replace
 import numpy as np
 
 from jominy.decided import Credited
-from jominy.deciding.credit import Rows, Tables, coefficients, parts_of
+from jominy.deciding.coefficients import Rows, coefficients, parts_of
+from jominy.deciding.columns import Tables
 from jominy.engines.learner import Learner
 from jominy.engines.local import LocalEngine
 from jominy.engines.masked import masked_gradients
@@ -31,7 +32,7 @@ PROJECT_ABOVE = 20_000_000
 PROJECTION = 1 << 16
 
 
-def why_no_reach(tables: Tables) -> str:
+def why_no_gradients(tables: Tables) -> str:
     """Why neither level can be said of these rollouts; empty where both can."""
     temperatures = sorted({rollout.temperature for rollout in tables.rollouts})
     if len(temperatures) > 1:
@@ -41,8 +42,8 @@ def why_no_reach(tables: Tables) -> str:
 
 
 def logit_norms_of(engine: LocalEngine, tables: Tables, prompt_ids: Mapping[str, Sequence[int]]) -> Floats | None:
-    """[M] of all tokens of the rollouts in a row, at the temperature they were drawn at; None where `why_no_reach` says why."""
-    if why_no_reach(tables):
+    """[M] of all tokens of the rollouts in a row, at the temperature they were drawn at; None where `why_no_gradients` says why."""
+    if why_no_gradients(tables):
         return None
     rows = [
         Row(prompt_ids=np.asarray(prompt_ids[rollout.prompt_id], dtype=np.int64), completion_ids=rollout.token_ids)
@@ -70,26 +71,28 @@ def with_gradients(found: Credited, rows: Rows, tables: Tables, logit_norm_M: Fl
         seed: of the sketch.
     """
     parts = [
-        _reaching(part, part_rows, tables, logit_norm_M, learner, seed)
+        _with_levels(part, part_rows, tables, logit_norm_M, learner, seed)
         for part, (_, part_rows) in zip(found.parts, parts_of(rows), strict=True)
     ]
-    return replace(_reaching(found, rows, tables, logit_norm_M, learner, seed), parts=tuple(parts))
+    return replace(_with_levels(found, rows, tables, logit_norm_M, learner, seed), parts=tuple(parts))
 
 
-def _reaching(found: Credited, rows: Rows, tables: Tables, logit_norm_M: Floats | None, learner: Learner, seed: int) -> Credited:
+def _with_levels(found: Credited, rows: Rows, tables: Tables, logit_norm_M: Floats | None, learner: Learner, seed: int) -> Credited:
     """With both levels of these rows."""
     if logit_norm_M is None:
-        return replace(found, why_no_gradient=why_no_reach(tables))
+        return replace(found, gradient_asked=True, why_no_gradient=why_no_gradients(tables))
     logits = logit_attribution(tables.tokens, coefficients(rows, tables.rollouts) / found.mean_size, logit_norm_M)
     batches, stages, sizes = _micro_batches(rows, tables)
     if len(batches) < 2:
-        return replace(found, logits=logits, why_no_gradient="signal and noise need responses to at least two prompts")
+        why = "signal and noise need responses to at least two prompts"
+        return replace(found, logits=logits, gradient_asked=True, why_no_gradient=why)
     num_parameters = sum(master.numel() for master in learner.masters)
     projection = PROJECTION if num_parameters > PROJECT_ABOVE else None
     sums = masked_gradients(learner, batches, stages, rows.recipe.weigh, sizes=sizes, projection=projection, seed=seed)
     sketched = () if projection is None else (f"gradients of {num_parameters:,} parameters compared through {projection:,} numbers",)
     gradient = signal_and_noise(sums.within_33, sums.of_means_33, num_batches=sums.num_batches)
-    return replace(found, logits=logits, gradient=gradient, why_no_gradient="", notes=(*found.notes, *sketched))
+    notes = (*found.notes, *sketched)
+    return replace(found, logits=logits, gradient=gradient, gradient_asked=True, why_no_gradient="", notes=notes)
 
 
 def _micro_batches(rows: Rows, tables: Tables) -> tuple[list[list[TrainRow]], list[list[Ints]], list[int]]:

@@ -41,13 +41,16 @@ def study_page_of(conclusion: Record) -> str:
     """
     check(conclusion, Conclusion, "conclusion")
     sections = [_section_of(section, conclusion["plots"]) for section in conclusion["sections"]]
-    counts = {word: sum(claim["verdict"] == word for claim in conclusion["claims"]) for word in AGREEMENT}
+    evidence = [claim for claim in conclusion["claims"] if not claim.get("check", False)]
+    checks = [claim for claim in conclusion["claims"] if claim.get("check", False)]
+    counts = {word: sum(claim["verdict"] == word for claim in evidence) for word in AGREEMENT}
     values = {
         "study": conclusion,
         "title": f"Study: {conclusion['title']}",
         "tone": "watch" if conclusion["scale"] == "smoke" or not conclusion["num_finished"] else "fits",
-        "headline": f"Of {len(conclusion['claims'])} claims our runs agree with {counts['agrees']}, disagree with {counts['disagrees']}, "
-        f"and cannot tell {counts['cannot tell']}.",
+        "headline": f"Of {len(evidence)} claims our runs agree with {counts['agrees']}, disagree with {counts['disagrees']}, "
+        f"and cannot tell {counts['cannot tell']}."
+        + (f" Of {len(checks)} checks {sum(claim['verdict'] == 'agrees' for claim in checks)} hold." if checks else ""),
         "facts": _facts(conclusion),
         "notes": _notes(conclusion),
         "parts": sections,

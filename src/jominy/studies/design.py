@@ -68,6 +68,10 @@ class Arm:
     """Prompts a step; None is the settings' number."""
     pool: int | None = None
     """Different prompts to train on; None is the settings' number."""
+    learning_rate: float | None = None
+    """AdamW's; None is the settings'."""
+    against: tuple[str, ...] = ()
+    """Arms that stand before this one and whose models of the same cell and seed are kept for it (`kept`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +116,15 @@ class Settings:
     pool: int = 0
     """Different prompts to train on; 0: as many as `train` takes where nothing is said."""
     further_prompts: int = 0
-    """Prompts of each further task, and of each square of sampler and decider."""
+    """Prompts of each further task, and of each square of sampler and decider of two arms."""
     further_rollouts: int = 0
     """Responses each; at most `eval_rollouts`."""
     bank_states: int = 0
     """Attempts that every policy decides about, half of them right."""
     bank_checks: int = 0
     """Checks that it writes to each."""
+    square_prompts: int = 0
+    """Prompts of each square of sampler and decider with the start; `further_prompts` is of those with another arm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@
     sampler before the first step     what a call drew is remembered: arms with one seed share their first evaluation and first batch
 
 `tokens` counts since `reset` what went through the optimiser: `passed` (prompts too), `responses`, and of these `trained` (a weight other
-than 0). Same bits as a fresh engine: draws are a function of weights, prompts and seed. Left out: checkpoints, so a run that is stopped is
-run anew.
+than 0). Prompts and responses with an advantage other than 0 are counted once each, however often they came. Same bits as a fresh engine:
+draws are a function of weights, prompts and seed. Left out: checkpoints, so a run that is stopped is run anew.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class HeldTrainer:
         self.memory: OrderedDict[tuple[Any, ...], list[list[Rollout]]] = OrderedDict()
         self.at_start = True
         self.trained: set[bytes] = set()
+        self.learned: set[tuple[bytes, bytes]] = set()
         self.tokens: Counter[str] = Counter()
         self.started: LocalEngine | None = None
 
@@ -51,7 +52,7 @@ class HeldTrainer:
                 weight.copy_(before)
         self.trainer.learner = Learner(self.trainer.passes, weight_decay=settings.weight_decay, max_grad_norm=settings.max_grad_norm)
         self.at_start = True
-        self.trained = set()
+        self.trained, self.learned = set(), set()
         self.tokens = Counter()
 
     def sampler(self, step: int) -> Engine:
@@ -65,7 +66,9 @@ class HeldTrainer:
         """One optimiser step; without rows nothing moves."""
         self.at_start = self.at_start and not rows
         report = self.trainer.step(rows, weigh, learning_rate, clipped, norm_limit)
-        self.trained |= {row.prompt_ids.tobytes() for row in rows if row.advantages.any()}
+        live = [row for row in rows if row.advantages.any()]
+        self.trained |= {row.prompt_ids.tobytes() for row in live}
+        self.learned |= {(row.prompt_ids.tobytes(), row.completion_ids.tobytes()) for row in live}
         self.tokens["passed"] += report.seen.num_tokens
         self.tokens["responses"] += sum(len(row.completion_ids) for row in rows)
         self.tokens["trained"] += sum(int(np.count_nonzero(weights)) for weights in report.seen.weights)
@@ -85,6 +88,11 @@ class HeldTrainer:
     def num_trained_prompts(self) -> int:
         """Distinct prompts, as the model reads them, with a row whose advantage was not 0 in a step since `reset`."""
         return len(self.trained)
+
+    @property
+    def num_trained_responses(self) -> int:
+        """Distinct responses, each with its prompt, of which the same is true."""
+        return len(self.learned)
 
     def check(self, prompts: Sequence[Prompt], max_tokens: int) -> None:
         """See `TrainingEngine`."""

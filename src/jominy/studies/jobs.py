@@ -9,8 +9,8 @@
             no example    no base prompt is one that the arm could train on; nothing was run
 
 `kl_nats` holds, of each evaluation behind the start, the KL to the starting policy a token, measured on its responses. `tokens` counts
-what went through the optimiser (`holding`). What a study measures beyond that (its `more_of_base` and `more_of_run`) stands under `more`,
-which is not there where a study measures nothing more.
+what went through the optimiser, and `unique_responses` the different responses among it (`holding`). What a study measures beyond that (its
+`more_of_base` and `more_of_run`) stands under `more`, which is not there where a study measures nothing more.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from jominy.store import RunFolder
 from jominy.studies.design import Arm, Cell, Design
 from jominy.studies.folders import base_folder
 from jominy.studies.holding import HeldTrainer
+from jominy.studies.kept import is_kept, keep, kept_folder, why_no_model
 from jominy.studies.measuring import measure_base, start_of
 from jominy.studies.reading import FINISHED, NO_EXAMPLE
-from jominy.studies.study import Ended, load_study
+from jominy.studies.results import made_as
+from jominy.studies.study import Ended, Left, load_study
 from jominy.studies.surroundings import surroundings
 from jominy.tables import groups_of
 from jominy.trainfolder import TrainFolder
@@ -82,6 +84,10 @@ class Bench:
         held = None if status == NO_EXAMPLE else next(iter(self.held.values()))
         found = {**_counts(TrainFolder(out), spec, status), "unique_live_prompts": 0 if held is None else held.num_trained_prompts}
         found["tokens"] = None if held is None else {name: held.tokens[name] for name in ("passed", "responses", "trained")}
+        found["unique_responses"] = 0 if held is None else held.num_trained_responses
+        if is_kept(self.design, arm.name):
+            folder, save = kept_folder(self.out, cell, arm.name, seed), None if held is None else held.keep_model
+            keep(folder, made_as(self.design, cell, arm), status, why, save)
         if self.study.more_of_run is not None:
             found["more"] = None
             if held is not None and status in FINISHED:
@@ -105,7 +111,11 @@ class Bench:
             max_tokens=settings.max_tokens,
             seed=seed,
             data=DataSpec(reward=arm.reward, select=rule, pool=arm.pool or settings.pool or DataSpec().pool),
-            update=UpdateSpec(learning_rate=settings.learning_rate, minibatches=settings.minibatches, patience=settings.steps),
+            update=UpdateSpec(
+                learning_rate=settings.learning_rate if arm.learning_rate is None else arm.learning_rate,
+                minibatches=settings.minibatches,
+                patience=settings.steps,
+            ),
             evaluate=EvaluateSpec(
                 eval_every=settings.eval_every or settings.steps,
                 eval_prompts=settings.eval_prompts,
@@ -126,8 +136,13 @@ class Bench:
             out=self.out,
             trained=held.trainer.sampler(spec.steps),
             start=held.start_engine,
-            save=held.keep_model,
+            left={name: self._left(cell, name, spec.seed) for name in arm.against},
         )
+
+    def _left(self, cell: Cell, arm: str, seed: int) -> Left:
+        """What another arm left for this one."""
+        folder = kept_folder(self.out, cell, arm, seed)
+        return Left(folder=folder, why_none=why_no_model(folder, made_as(self.design, cell, self.design.arm(arm))))
 
     def _trainer(self, spec: RunSpec, start: str, checkpoint: Path | None) -> HeldTrainer:
         """The held model, at its start."""

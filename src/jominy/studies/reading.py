@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from jominy.conclusion import ArmTitle, CellBase
-from jominy.records import Floats, Measure
+from jominy.records import Measure
 from jominy.studies.bases import SEED, base_of
 from jominy.studies.gains import Doubles, Draws, Resampled, combine, draw, measure_gain, measure_share, resample
 
@@ -112,11 +112,6 @@ class StudyRuns:
     def num_seeds(self, contrasts: Mapping[str, Contrast]) -> int:
         """The fewest seeds of any cell that enters; 0 where none does."""
         return min((len(seeds) for cell, contrast in contrasts.items() if (seeds := self._seeds(cell, contrast))), default=0)
-
-    def resample(self, cell: str, values_SP: Floats) -> Resampled:
-        """Any values of seeds and prompts on the draws of a cell, where they stay paired with all others of as many of both."""
-        num_seeds, num_prompts = values_SP.shape
-        return resample(values_SP, _drawn(num_seeds, num_prompts, [one.name for one in self.cells].index(cell)))
 
     def _seeds(self, cell: str, contrast: Contrast) -> tuple[int, ...]:
         """Seeds that every arm of the contrast has."""

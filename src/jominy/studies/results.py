@@ -15,11 +15,13 @@ from typing import Any
 
 from jominy.lab.spec import LabSpec
 from jominy.store import SCHEMA_VERSION, read_json, write_bytes
-from jominy.studies.design import Arm, Design, Settings
+from jominy.studies.design import Arm, Cell, Design, Settings
 
 RESULTS_FILE = "results.json"
-UNSAID = ("why_arms", "eval_every", "pool", "further_prompts", "further_rollouts", "bank_states", "bank_checks")
+UNSAID = ("why_arms", "eval_every", "pool", "further_prompts", "further_rollouts", "bank_states", "bank_checks", "square_prompts")
 """Settings that are written down only where they are not at their default, as they stand in no file of before there were any."""
+OF_RUNS = ("steps", "prompts", "rollouts", "max_tokens", "learning_rate", "minibatches", "pool")
+"""Settings that decide what a run ends with; the others decide what is measured."""
 Row = dict[str, Any]
 
 
@@ -97,32 +99,40 @@ def _described(design: Design) -> dict[str, Any]:
         "study": design.study,
         "scale": design.scale,
         "settings": {group: _said(settings) for group, settings in design.settings.items()},
-        "cells": [
-            {
-                "name": cell.name,
-                "group": cell.group,
-                "model_title": cell.model,
-                "task": cell.task,
-                "lab": None if cell.lab is None else _plain(asdict(cell.lab)),
-                **({"further": dict(cell.further)} if cell.further else {}),
-                "seeds": list(range(design.settings[cell.group].seeds)),
-                "base": None,
-            }
-            for cell in design.cells
-        ],
-        "arms": [
-            {
-                "name": arm.name,
-                "title": arm.title,
-                "family": arm.family,
-                "recipe": arm.recipe,
-                "reward": arm.reward,
-                "select": arm.select,
-                **{name: size for name, size in (("prompts", arm.prompts), ("pool", arm.pool)) if size is not None},
-            }
-            for arm in design.arms
-        ],
+        "cells": [{**_cell(cell), "seeds": list(range(design.settings[cell.group].seeds)), "base": None} for cell in design.cells],
+        "arms": [_arm(arm) for arm in design.arms],
         "not_defined": [{"cell": cell.name, "arm": arm.name, "why": why} for cell, arm, why in design.not_defined()],
+    }
+
+
+def made_as(design: Design, cell: Cell, arm: Arm) -> Row:
+    """How runs of an arm in a cell are made, as plain values: equal where nothing that decides a run differs."""
+    settings = _plain(asdict(design.settings[cell.group]))
+    decide = {name: value for name, value in settings.items() if name in OF_RUNS}
+    return _plain({"study": design.study, "scale": design.scale, "cell": _cell(cell), "arm": _arm(arm), "settings": decide})
+
+
+def _cell(cell: Cell) -> Row:
+    return {
+        "name": cell.name,
+        "group": cell.group,
+        "model_title": cell.model,
+        "task": cell.task,
+        "lab": None if cell.lab is None else _plain(asdict(cell.lab)),
+        **({"further": dict(cell.further)} if cell.further else {}),
+    }
+
+
+def _arm(arm: Arm) -> Row:
+    later = {"prompts": arm.prompts, "pool": arm.pool, "learning_rate": arm.learning_rate, "against": list(arm.against) or None}
+    return {
+        "name": arm.name,
+        "title": arm.title,
+        "family": arm.family,
+        "recipe": arm.recipe,
+        "reward": arm.reward,
+        "select": arm.select,
+        **{name: value for name, value in later.items() if value is not None},
     }
 
 

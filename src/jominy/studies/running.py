@@ -1,10 +1,13 @@
 """study(): a paper's claim in miniature: every arm in every cell, seed after seed, into results.json, a README, figures and a page.
 
-Whatever is in results.json is not run again, so a study that is killed goes on, also in another folder that holds a copy of the file.
-Seeds are the outermost loop: a study that is stopped early has some seeds of everything, not everything of some cells. Jobs run in
-processes of their own (`worker`), several side by side where models are small; a run's bits do not depend on how many there are.
+Whatever is in results.json is not run again, so a study that is killed goes on, also in another folder that holds a copy of the file; but
+for bases and kept models that the folder lacks and a missing run needs, which are made again and replace what was found of them. Seeds are
+the outermost loop: a study that is stopped early has some seeds of everything, not everything of some cells. Jobs run in processes of their
+own (`worker`), several side by side where models are small; a run's bits do not depend on how many there are. A job that fails is passed
+over and named at the end; MOST_FAILURES end the study, and so does any where bases are measured.
 
-    OUT/results.json   OUT/base/CELL/   OUT/runs/PID-.../        what was found; rollouts of base models; where processes work
+    OUT/results.json   OUT/base/CELL/   OUT/models/CELL-ARM-SEED/   OUT/runs/PID-.../
+        what was found; rollouts of base models; models that other arms need (`kept`); where processes work
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, Queue
@@ -23,13 +26,16 @@ from typing import Any
 
 from jominy.progress import job_bar
 from jominy.store import RunFolder
-from jominy.studies.design import Design, Settings
+from jominy.studies.design import Arm, Cell, Design, Settings
 from jominy.studies.folders import base_folder, remove_scratch, remove_stale
-from jominy.studies.results import read_results, write_results
+from jominy.studies.kept import kept_folder, why_unknown
+from jominy.studies.results import made_as, read_results, write_results
 from jominy.studies.study import load_study
 from jominy.studies.surroundings import place_of
 
 SCALES = ("smoke", "full")
+MOST_FAILURES = 3
+"""Jobs that may fail before no further one is begun."""
 
 Job = dict[str, Any]
 
@@ -38,7 +44,7 @@ PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class StudyFailed(ValueError):
-    """A job ended in an error; what was finished is kept."""
+    """Jobs ended in errors; what was finished is kept."""
 
 
 def load_design(study: str, scale: str) -> Design:
@@ -80,8 +86,8 @@ def study(
         try:
             for group, settings in design.settings.items():
                 limited = settings if seeds is None else replace(settings, seeds=min(seeds, settings.seeds))
-                for blocks in (_bases(design, group, results, out), _runs(design, group, limited, results)):
-                    _work_off(design, group, settings, blocks, results, out, deadline, quiet=quiet)
+                _work_off(design, group, settings, _bases(design, group, results, out), results, out, deadline, quiet=quiet)
+                _work_off(design, group, settings, _runs(design, group, limited, results, out), results, out, deadline, quiet=quiet)
         finally:
             from jominy.studies.writing import write_study
 
@@ -97,17 +103,25 @@ def _bases(design: Design, group: str, results: dict[str, Any], out: Path) -> li
     return [[{"kind": "base", "cell": cell.name}] for cell in wanted if cell.name not in known & there]
 
 
-def _runs(design: Design, group: str, settings: Settings, results: dict[str, Any]) -> list[list[Job]]:
+def _runs(design: Design, group: str, settings: Settings, results: dict[str, Any], out: Path) -> list[list[Job]]:
     """Runs that are missing: a block holds the arms of a cell with one seed, which share their first draws."""
     done = {(run["cell"], run["arm"], run["seed"]) for run in results["runs"]}
     undefined = {(cell.name, arm.name) for cell, arm, _ in design.not_defined()}
     blocks = []
     for seed in range(settings.seeds):
-        for cell in design.cells:
-            arms = [arm.name for arm in design.arms if (cell.name, arm.name) not in undefined]
-            block = [{"kind": "run", "cell": cell.name, "arm": arm, "seed": seed} for arm in arms if (cell.name, arm, seed) not in done]
-            blocks += [block] if block and cell.group == group else []
+        for cell in (cell for cell in design.cells if cell.group == group):
+            arms = [arm for arm in design.arms if (cell.name, arm.name) not in undefined]
+            missing = {arm.name for arm in arms if (cell.name, arm.name, seed) not in done}
+            missing |= _lost(design, cell, arms, missing, seed, out)
+            block = [{"kind": "run", "cell": cell.name, "arm": arm.name, "seed": seed} for arm in arms if arm.name in missing]
+            blocks += [block] if block else []
     return blocks
+
+
+def _lost(design: Design, cell: Cell, arms: Sequence[Arm], missing: Collection[str], seed: int, out: Path) -> set[str]:
+    """Arms whose models the missing ones need and the folder lacks."""
+    needed = {name for arm in arms if arm.name in missing for name in arm.against}
+    return {name for name in needed if why_unknown(kept_folder(out, cell, name, seed), made_as(design, cell, design.arm(name)))}
 
 
 def _work_off(
@@ -121,9 +135,14 @@ def _work_off(
     *,
     quiet: bool,
 ) -> None:
-    """Hands blocks to processes and takes in what comes back."""
+    """Hands blocks to processes and takes in what comes back.
+
+    Raises:
+        StudyFailed: some failed, which is said when the others are done, or when MOST_FAILURES have.
+    """
     if not blocks:
         return
+    failures: list[str] = []
     queue: Queue[list[Job]] = Queue()
     for block in blocks:
         queue.put(block)
@@ -134,13 +153,18 @@ def _work_off(
         with job_bar(f"{design.study}, {group}", sum(map(len, blocks)), quiet=quiet) as advance:
             for answer in _until_all_end(answers, number):
                 if "failed" in answer:
-                    raise StudyFailed(f"{_said(answer)} failed: {answer['failed']}\n{answer['traceback']}")
+                    failures.append(f"{_said(answer)} failed: {answer['failed']}\n{answer['traceback']}")
+                    if len(failures) == MOST_FAILURES:
+                        break
+                    continue
                 _take_in(answer, results)
                 write_results(out, results)
                 advance(_said(answer))
     finally:
         for worker in workers:
             worker.end()
+    if failures:
+        raise StudyFailed("\n".join(failures))
 
 
 def _until_all_end(answers: Queue[Job | None], number: int) -> Iterator[Job]:
@@ -157,10 +181,15 @@ def _until_all_end(answers: Queue[Job | None], number: int) -> Iterator[Job]:
 
 
 def _take_in(answer: Job, results: dict[str, Any]) -> None:
-    """Puts an answer where it belongs."""
+    """Puts an answer where it belongs; a run that was made again takes the place of what was known of it."""
     if answer["kind"] == "run":
         line = {name: value for name, value in answer.items() if name != "kind"}
-        results["runs"].append({**line, "environment": place_of(answer["environment"], results["environments"])})
+        line["environment"] = place_of(answer["environment"], results["environments"])
+        places = [place for place, run in enumerate(results["runs"]) if all(run[name] == line[name] for name in ("cell", "arm", "seed"))]
+        if places:
+            results["runs"][places[0]] = line
+        else:
+            results["runs"].append(line)
         return
     for cell in results["cells"]:
         if cell["name"] == answer["cell"]:
@@ -186,18 +215,19 @@ class _Worker:
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, env=PATIENT | os.environ
         )
         self.queue, self.answers, self.deadline, self.out = queue, answers, deadline, out
+        self.is_gone = False
         self.thread = threading.Thread(target=self._talk, daemon=True)
         self.thread.start()
 
     def _talk(self) -> None:
-        """Block after block, until there are none or the process is gone."""
-        while not self._late():
+        """Block after block, until there are none or the process is gone, which its last answer says."""
+        while not self._late() and not self.is_gone:
             try:
                 block = self.queue.get_nowait()
             except Empty:
                 break
             for job in block:
-                if not self._late():
+                if not self._late() and not self.is_gone:
                     self.answers.put(self._ask(job))
         self.answers.put(None)
 
@@ -209,6 +239,7 @@ class _Worker:
             self.process.stdin.flush()
             answer: Job = json.loads(self.process.stdout.readline())
         except (BrokenPipeError, json.JSONDecodeError):
+            self.is_gone = True
             code = self.process.wait()
             hint = "a negative code is the signal that killed it; 9 is often memory"
             return {**job, "failed": f"the process ended ({code})", "traceback": hint}

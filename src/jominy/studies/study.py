@@ -9,7 +9,7 @@ Left out on purpose: how any of it is run (`running`), concluded (`concluding`) 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,24 @@ STUDIES = {
 """Name -> path of its record."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """The model that another arm left in the same cell with the same seed.
+
+    Example: Left(folder=Path("out/models/sums-sft-0"))
+    """
+
+    folder: Path
+    """Where it is."""
+    why_none: str = ""
+    """Why it is not there; empty where it is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Ended:
     """A run that has an "after", with its folder still there and its policy still in memory.
 
-    Example: Ended(folder=TrainFolder(own), spec=spec, cell=cell, arm=arm, settings=settings, out=out, trained=engine, start=..., save=...)
+    Example: Ended(folder=TrainFolder(own), spec=spec, cell=cell, arm=arm, settings=settings, out=out, trained=engine, start=..., left={})
     """
 
     folder: TrainFolder
@@ -55,8 +68,8 @@ class Ended:
     """The policy behind the last step."""
     start: Callable[[], ContinuingEngine]
     """The policy before the first; loaded when it is asked for."""
-    save: Callable[[Path], None]
-    """Keeps the trained model in a folder."""
+    left: Mapping[str, Left]
+    """Arm of `Arm.against` -> its model."""
 
 
 MoreOfBase = Callable[[Path, Cell, Settings], dict[str, Any]]

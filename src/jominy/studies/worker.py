@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from jominy.studies.jobs import Bench
 
 
+FAILURES = (ValueError, OSError, RuntimeError, AssertionError, LookupError, TypeError, ArithmeticError)
+"""A job that ends in one of these is answered, ours and the user's mistakes alike: hours of other jobs wait behind it."""
+
+
 def main() -> None:
     """Arguments: study, scale, folder, threads."""
     descriptor = os.dup(1)
@@ -38,12 +42,12 @@ def main() -> None:
 
 
 def work(bench: Bench, jobs: Iterable[str], answers: TextIO) -> None:
-    """Answers job after job; one that fails is answered with its error."""
+    """Answers job after job; one that fails is answered with its error, and so is one that found NaN, which no result may hold."""
     for line in jobs:
         job = json.loads(line)
         try:
-            answer = bench.do(job)
-        except (ValueError, OSError, RuntimeError) as error:
-            answer = {**job, "failed": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-        answers.write(json.dumps(answer) + "\n")
+            answer = json.dumps(bench.do(job), allow_nan=False)
+        except FAILURES as error:
+            answer = json.dumps({**job, "failed": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+        answers.write(answer + "\n")
         answers.flush()

@@ -112,7 +112,9 @@ def _claims_table(conclusion: Conclusion) -> str:
 
 def _opening(conclusion: Conclusion) -> str:
     words = {"agrees": "agree", "disagrees": "disagree", "cannot tell": "cannot be told"}
-    counts = [f"{sum(claim.verdict == verdict for claim in conclusion.claims)} {word}" for verdict, word in words.items()]
+    evidence = [claim for claim in conclusion.claims if not claim.check]
+    checks = [claim for claim in conclusion.claims if claim.check]
+    counts = [f"{sum(claim.verdict == verdict for claim in evidence)} {word}" for verdict, word in words.items()]
     missing = conclusion.num_planned - conclusion.num_finished - conclusion.num_exploded - conclusion.num_no_example
     text = f"Tests {_cited(conclusion.paper)} in miniature: {len(conclusion.cells)} cells (a model on a task), {len(conclusion.arms)} "
     text += f"arms, {conclusion.num_finished} of {conclusion.num_planned} planned runs finished"
@@ -120,7 +122,8 @@ def _opening(conclusion: Conclusion) -> str:
     text += f", {conclusion.num_exploded} exploded" if conclusion.num_exploded else ""
     text += f", {conclusion.num_no_example} without an example to train on" if conclusion.num_no_example else ""
     text += f", **{missing} still missing**" if missing else ""
-    text += f". Of {len(conclusion.claims)} claims, by rule: {', '.join(counts)}."
+    text += f". Of {len(evidence)} claims, by rule: {', '.join(counts)}."
+    text += f" Of {len(checks)} checks, {sum(claim.verdict == 'agrees' for claim in checks)} hold." if checks else ""
     if conclusion.scale == "smoke":
         text += " **This is the smoke scale: it shows that the machinery works, and is no evidence for or against anything.**"
     return text

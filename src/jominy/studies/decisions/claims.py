@@ -4,7 +4,8 @@
     secondary    all others
 
 Three claims were named before the full study was run; of the others, some would agree by luck (`paper.LIMITS`). Cells are pooled, each
-counting once. A claim whose arms a design does not have is not made.
+counting once, and a verdict takes all of them. "More than half of a gain" is tested as part - gain / 2, never as a quotient, which is
+printed only. A claim whose arms a design does not have is not made.
 Left out on purpose: how a number is estimated (`told`, `estimating`); what a KL does (`penalising`), and what bears on no run (`exactly`).
 """
 
@@ -15,16 +16,18 @@ from collections.abc import Sequence
 from jominy.conclusion import Agreement, Claim
 from jominy.papers import DECISIONS
 from jominy.records import Measure
-from jominy.studies.decisions.design import RL, RL_DECISION, RL_SAMPLING, SFT, VARIANTS
-from jominy.studies.decisions.estimating import Estimate, measure_of, share_measure, side, verdict_at
+from jominy.studies.decisions.chained import chained_split
+from jominy.studies.decisions.design import OPPONENTS, RL, RL_DECISION, RL_SAMPLING, SFT, SFT_MASKED, VARIANTS
+from jominy.studies.decisions.estimating import Estimate, combine, measure_of, reach, share_measure, side, verdict_at, verdict_of_share
 from jominy.studies.decisions.exactly import balanced, exact_theory, verification
 from jominy.studies.decisions.paper import HALF, NO_NUMBERS, OURS
 from jominy.studies.decisions.penalising import kl_claims
-from jominy.studies.decisions.told import AGAINST_SFT, Split, beyond, cells_of, gain_estimate, mores, split_of
+from jominy.studies.decisions.told import IN, Split, beyond, cells_of, gain_estimate, mores, split_of, square_with
 from jominy.studies.outcomes import percent, points, ran
 from jominy.studies.reading import StudyRuns
 
 MORE_SEEDS = "More seeds, which decide the width, and more steps, which decide how much there is to split."
+NOT_ALL = "not every cell has finished runs of it"
 CLOSES = {
     "sft_balanced": (
         "length-closes-gap",
@@ -49,78 +52,124 @@ def claims(runs: StudyRuns) -> tuple[Claim, ...]:
 
 def gain_measure(estimate: Estimate | None) -> Measure:
     """A difference of gains with its interval."""
-    return measure_of(
-        "gain", estimate, meaning="Difference of gains on the same seeds and prompts.", why_none="no cell has finished runs of it"
-    )
+    return measure_of("gain", estimate, meaning="Difference of gains on the same seeds and prompts.", why_none=NOT_ALL)
+
+
+def told_from(verdict: Agreement, estimate: Estimate | None, what: str) -> str:
+    """How large an effect would have been seen, where the verdict is open."""
+    wide = reach(gain_measure(estimate))
+    if verdict != "cannot tell" or wide is None:
+        return ""
+    return f"As it was run, {what} is known to {100 * wide:.1f} points on either side: a smaller effect is not told from none. "
 
 
 def mainly_decisions(runs: StudyRuns) -> Claim:
     """The gain of RL over SFT out of distribution is mainly the decisions'."""
-    cells = cells_of(runs)
-    split = split_of(runs, cells, RL, None, against=AGAINST_SFT)
-    share = Measure(name="share", value=None, why_none="no run has the square of SFT and GRPO")
-    found = "No run of GRPO has the square with the model of SFT."
-    if split is not None:
-        share = split.share("the gain of GRPO over SFT")
-        singles = [(cell, split_of(runs, [cell], RL, None, against=AGAINST_SFT)) for cell in cells]
-        found = f"GRPO over SFT out of distribution: {said_split(split, share)}"
-        found += "".join(
-            f" {cell}: {said_split(one, one.share('the gain'))}" for cell, one in singles if one is not None and len(cells) > 1
-        )
-    gone = sum(bool(more["why_no_square_sft"]) for cell in cells for more in mores(runs, cell, RL).values())
-    found += f" {gone} runs have no square, for the model that SFT left is gone." if gone else ""
+    cells, opponents = cells_of(runs), [arm for arm in OPPONENTS if runs.knows(arm)]
+    splits = {arm: split_of(runs, cells, RL, None, against=square_with(arm)) for arm in opponents}
+    verdicts = [split_verdict(split) for split in splits.values()]
+    verdict: Agreement = verdicts[0] if verdicts and len(set(verdicts)) == 1 else "cannot tell"
+    narrowest = next((split.lead for split in splits.values() if split is not None), None)
     return Claim(
         code="mainly-decisions",
         says="The gain of RL over SFT out of distribution comes mainly from better decisions, not from better attempts.",
         numbers=NO_NUMBERS,
-        ran=f"{ran(runs, (SFT, RL))}; the two models exchanged at the ends of attempts and decisions, on the further tasks",
-        found=found,
-        verdict=verdict_at(share, None if split is None else split.total, HALF),
-        rule=f"agrees when the decisions' Shapley share of the gain is surely above {HALF:g}, disagrees when it is surely below; there is "
-        "no share where the gain itself is not surely above 0",
-        would_take=MORE_SEEDS,
+        ran=f"{ran(runs, (*opponents, RL))}; the models exchanged at the ends of attempts and decisions, on the further tasks",
+        found=" ".join(_against(runs, arm, split) for arm, split in splits.items()) or "No model to exchange GRPO's with.",
+        verdict=verdict,
+        rule="agrees when the gain is surely above 0 and the decisions' part of it surely larger than the attempts', disagrees when the "
+        "gain is surely above 0 and that part surely smaller; both against SFT and against SFT without wrong attempts, which imitates no "
+        "planted errors, else nothing can be told",
+        would_take=told_from(verdict, narrowest, "the lead of the decisions' part over the attempts'") + MORE_SEEDS,
         paper=DECISIONS,
     )
 
 
+def split_verdict(split: Split | None) -> Agreement:
+    """Whether decisions make surely more, or surely less, than half of a gain that is surely above 0."""
+    return "cannot tell" if split is None else verdict_of_share(split.decision, split.total, HALF)
+
+
+def _against(runs: StudyRuns, arm: str, split: Split | None) -> str:
+    """GRPO against one opponent: pooled, by the chain, and each cell by itself."""
+    cells, against = cells_of(runs), square_with(arm)
+    title = f"GRPO over {runs.title(arm)} out of distribution"
+    singles = [(cell, split_of(runs, [cell], RL, None, against=against)) for cell in cells]
+    lacking = [cell for cell, single in singles if single is None]
+    if split is None:
+        why = sorted({more.get(f"why_no_{against}", "") for cell in lacking for more in mores(runs, cell, RL).values()} - {""})
+        return f"{title}: no squares of {', '.join(lacking)}." + (f" {'; '.join(why)}." if why else "")
+    if side(gain_measure(split.total)) < 0:
+        return f"{title}: {points(gain_measure(split.total))}. GRPO does not lead, so there is nothing to split."
+    chain = chained_split(runs, cells, RL, None, against=against)
+    text = f"{title}: {said_split(split, split.share('the gain of GRPO'))}."
+    if chain is not None:
+        text += f" By the chain of measured chances: {said_parts(chain)}."
+    if len(cells) > 1:
+        text += "".join(f" {cell}: {said_parts(single)}." for cell, single in singles if single is not None)
+    missing = sum(not more.get(against) for cell in cells for more in mores(runs, cell, RL).values())
+    return text + (f" {missing} runs have no square." if missing else "")
+
+
 def said_split(split: Split, share: Measure) -> str:
-    """A gain and its parts in a sentence."""
-    parts = [measure_of("part", part, meaning="", why_none="") for part in (split.total, split.sampling, split.decision)]
-    total, sampling, decision = map(points, parts)
-    return f"{total}; by attempts {sampling}, by decisions {decision}; decisions' share {percent(share)}."
+    """A gain, its parts and what they say in a sentence."""
+    lead = points(gain_measure(split.lead))
+    return f"{said_parts(split)}; decisions lead attempts by {lead}; decisions' share {percent(share)}"
+
+
+def said_parts(split: Split) -> str:
+    """A gain and its parts."""
+    total, sampling, decision = (points(gain_measure(part)) for part in (split.total, split.sampling, split.decision))
+    return f"{total}; by attempts {sampling}, by decisions {decision}"
 
 
 def rl_generalises(runs: StudyRuns) -> Claim:
-    """RL gains more than SFT out of distribution."""
+    """RL gains more than SFT out of distribution, and does not only lose less."""
     out, cells = beyond(runs), cells_of(runs)
-    lead = gain_estimate(out, cells, {RL: 1.0, SFT: -1.0})
-    measure = gain_measure(lead)
-    inside = gain_measure(gain_estimate(runs, cells, {RL: 1.0, SFT: -1.0}))
-    each = [(runs.title(arm), gain_measure(gain_estimate(out, cells, {arm: 1.0}))) for arm in (SFT, RL)]
-    singles = [(cell, gain_measure(gain_estimate(out, [cell], {RL: 1.0, SFT: -1.0}))) for cell in cells]
-    found = f"GRPO leads SFT by {points(measure)} out of distribution ({'; '.join(f'{title} {points(one)}' for title, one in each)})"
-    found += f", by {points(inside)} in distribution. " + "; ".join(f"{cell} {points(one)}" for cell, one in singles) + "."
+    contrast = {RL: 1.0, SFT: -1.0}
+    lead, inside = gain_estimate(runs, cells, contrast, None), gain_estimate(runs, cells, contrast, [IN])
+    each = {arm: gain_measure(gain_estimate(runs, cells, {arm: 1.0}, None)) for arm in (RL, SFT)}
+    singles = [(cell, gain_measure(gain_estimate(runs, [cell], contrast, None))) for cell in cells]
+    found = f"GRPO leads SFT by {points(gain_measure(lead))} out of distribution ({_moves(each[RL], each[SFT])}: "
+    found += f"{'; '.join(f'{runs.title(arm)} {points(gain)}' for arm, gain in each.items())}), by {points(gain_measure(inside))} in "
+    found += "distribution. " + "; ".join(f"{cell} {points(one)}" for cell, one in singles) + "."
+    if runs.knows(SFT_MASKED):
+        fair = gain_measure(gain_estimate(runs, cells, {RL: 1.0, SFT_MASKED: -1.0}, None))
+        found += f" Over {runs.title(SFT_MASKED)} it leads by {points(fair)}."
+    verdict = verdict_at(lead)
+    if verdict == "agrees" and side(each[RL]) < 0:
+        verdict = "cannot tell"
+        found += " But GRPO itself surely lost: it forgot less of what the warm start was shown, which is no generalisation."
     return Claim(
         code="rl-generalises",
         says="RL generalises better than SFT at matched budgets.",
         numbers=NO_NUMBERS,
         ran=f"{ran(out, (SFT, RL))}; on the further tasks",
         found=found,
-        verdict=verdict_at(measure, lead),
-        rule="agrees when GRPO's gain minus SFT's on the further tasks is surely above 0, disagrees when it is surely below; paired by "
-        "seed and prompt",
-        would_take=MORE_SEEDS,
+        verdict=verdict,
+        rule="agrees when GRPO's gain minus SFT's on the further tasks is surely above 0 and GRPO's own gain is not surely below 0, "
+        "disagrees when that difference is surely below 0; paired by seed and prompt",
+        would_take=told_from(verdict, lead, "GRPO's lead") + MORE_SEEDS,
         paper=DECISIONS,
     )
+
+
+def _moves(rl: Measure, sft: Measure) -> str:
+    """Which of the two makes the difference, in words."""
+    words = {1: "rose", 0: "did not surely move", -1: "fell"}
+    return f"GRPO {words[side(rl)]}, SFT {words[side(sft)]}"
 
 
 def decision_credit(runs: StudyRuns) -> Claim:
     """Crediting decisions alone recovers most of what RL gains out of distribution, and more than crediting attempts alone."""
     out, cells, arms = beyond(runs), cells_of(runs), (RL, RL_DECISION, RL_SAMPLING)
-    whole, lead = (gain_estimate(out, cells, contrast, arms) for contrast in ({RL: 1.0}, {RL_DECISION: 1.0, RL_SAMPLING: -1.0}))
-    shares = {arm: _share_of(out, cells, {arm: 1.0}, {RL: 1.0}, arms, "GRPO's gain out of distribution") for arm in arms[1:]}
-    ahead = gain_measure(lead)
-    verdicts = (verdict_at(shares[RL_DECISION], whole, HALF), verdict_at(ahead, lead))
+    whole, deciding, lead = (
+        gain_estimate(runs, cells, contrast, None, arms=arms)
+        for contrast in ({RL: 1.0}, {RL_DECISION: 1.0}, {RL_DECISION: 1.0, RL_SAMPLING: -1.0})
+    )
+    shares = {arm: _share_of(runs, {arm: 1.0}, {RL: 1.0}, arms, "GRPO's gain out of distribution") for arm in arms[1:]}
+    half = beyond_half(deciding, whole)
+    verdicts = (verdict_of_share(deciding, whole, HALF), verdict_at(lead))
     verdict: Agreement = "cannot tell"
     if "disagrees" in verdicts:
         verdict = "disagrees"
@@ -132,54 +181,65 @@ def decision_credit(runs: StudyRuns) -> Claim:
         numbers="None: a test of ours (the advantage on the tokens of one stage alone).",
         ran=f"{ran(out, arms)}; on the further tasks",
         found=f"GRPO gains {points(gain_measure(whole))}; credit for decisions alone {percent(shares[RL_DECISION])} of that, credit for "
-        f"attempts alone {percent(shares[RL_SAMPLING])}; decisions lead attempts by {points(ahead)}.",
+        f"attempts alone {percent(shares[RL_SAMPLING])}; decisions reach half of it and {points(gain_measure(half))}, and lead attempts by "
+        f"{points(gain_measure(lead))}.",
         verdict=verdict,
-        rule=f"agrees when the share of credit for decisions is surely above {HALF:g} and its lead over credit for attempts surely above "
-        "0; disagrees when either is surely below",
-        would_take=MORE_SEEDS,
+        rule="agrees when GRPO's gain is surely above 0, that of credit for decisions surely more than half of it (their difference, no "
+        "quotient), and its lead over credit for attempts surely above 0; disagrees when either is surely below",
+        would_take=told_from(verdict, half, "its gain minus half of GRPO's") + MORE_SEEDS,
         paper=OURS,
     )
 
 
+def beyond_half(part: Estimate | None, whole: Estimate | None) -> Estimate | None:
+    """A part minus half of the whole."""
+    return None if part is None or whole is None else combine([(1.0, part), (-HALF, whole)])
+
+
 def closes_gap(runs: StudyRuns, arm: str) -> Claim:
     """A variant of SFT closes its gap to RL out of distribution."""
-    out, cells = beyond(runs), cells_of(runs)
-    shares = {one: gap_closed(out, one) for one in VARIANTS if runs.knows(one)}
-    gap = gain_estimate(out, cells, {RL: 1.0, SFT: -1.0}, (arm,))
-    closing = [one for one, share in shares.items() if side(share, HALF) > 0]
-    not_closing = [one for one, share in shares.items() if side(share, HALF) < 0]
+    known = [one for one in VARIANTS if runs.knows(one)]
+    verdicts = {one: verdict_of_share(*part_and_gap(runs, one), HALF) for one in known}
+    part, gap = part_and_gap(runs, arm)
+    closing = [one for one, verdict in verdicts.items() if verdict == "agrees"]
     found = f"Of GRPO's lead over SFT out of distribution ({points(gain_measure(gap))}), "
-    found += "; ".join(f"{runs.title(one)} closes {percent(share)}" for one, share in shares.items()) + "."
-    if len(not_closing) == len(shares):
+    found += "; ".join(f"{runs.title(one)} closes {percent(gap_closed(runs, one))}" for one in known) + "."
+    if set(verdicts.values()) == {"disagrees"}:
         found += " None closes half of it, which leaves the contrast of outcomes that only RL has."
     elif closing:
         found += f" At least half of it is surely closed by: {', '.join(map(runs.title, closing))}."
     code, says = CLOSES[arm]
+    half = beyond_half(part, gap)
     return Claim(
         code=code,
         says=says,
         numbers=NO_NUMBERS,
-        ran=f"{ran(out, (SFT, *shares, RL))}; on the further tasks",
+        ran=f"{ran(beyond(runs), (SFT, *known, RL))}; on the further tasks",
         found=found,
-        verdict=verdict_at(shares[arm], gap, HALF),
-        rule=f"agrees when it surely closes more than {HALF:g} of the lead of GRPO over SFT, disagrees when it surely closes less; there "
-        "is no share where that lead is not surely above 0",
-        would_take="A sure gap between SFT and RL, which there may not be here.",
+        verdict=verdicts[arm],
+        rule="agrees when the lead of GRPO over SFT is surely above 0 and the arm's own lead over SFT surely more than half of it (their "
+        "difference, no quotient), disagrees when it is surely less",
+        would_take=told_from(verdicts[arm], half, "the arm's lead minus half of GRPO's") + "A sure gap between SFT and RL, which there may "
+        "not be here.",
         paper=DECISIONS if arm == "sft_balanced" else OURS,
     )
 
 
-def gap_closed(out: StudyRuns, arm: str) -> Measure:
+def part_and_gap(runs: StudyRuns, arm: str) -> tuple[Estimate | None, Estimate | None]:
+    """(an arm's lead over SFT, GRPO's lead over SFT) out of distribution, on the same seeds."""
+    part, gap = (gain_estimate(runs, cells_of(runs), {one: 1.0, SFT: -1.0}, None, arms=(arm, RL)) for one in (arm, RL))
+    return part, gap
+
+
+def gap_closed(runs: StudyRuns, arm: str) -> Measure:
     """Share of GRPO's lead over SFT that an arm has too, out of distribution."""
-    return _share_of(out, cells_of(out), {arm: 1.0, SFT: -1.0}, {RL: 1.0, SFT: -1.0}, (arm, RL, SFT), "the lead of GRPO over SFT")
+    return _share_of(runs, {arm: 1.0, SFT: -1.0}, {RL: 1.0, SFT: -1.0}, (arm, RL, SFT), "the lead of GRPO over SFT")
 
 
-def _share_of(
-    runs: StudyRuns, cells: Sequence[str], part: dict[str, float], whole: dict[str, float], arms: Sequence[str], of: str
-) -> Measure:
-    """One contrast over another on the same cells and seeds."""
-    above, below = (gain_estimate(runs, cells, contrast, arms) for contrast in (part, whole))
+def _share_of(runs: StudyRuns, part: dict[str, float], whole: dict[str, float], arms: Sequence[str], of: str) -> Measure:
+    """One contrast over another, out of distribution, over all cells."""
+    above, below = (gain_estimate(runs, cells_of(runs), contrast, None, arms=arms) for contrast in (part, whole))
     meaning = "A gain as a share of another one, on the same seeds and prompts."
     if above is None or below is None:
-        return Measure(name="share", value=None, why_none="no cell has finished runs of it", meaning=meaning)
+        return Measure(name="share", value=None, why_none=NOT_ALL, meaning=meaning)
     return share_measure("share", above, below, meaning=meaning, of=of)

@@ -1,4 +1,6 @@
-"""Claims that no training run bears on: the identities, coefficients on the warm start's rollouts, verification against generation.
+"""What no training run bears on: the identities, coefficients on the warm start's rollouts, verification against generation.
+
+The first two are checks and no evidence: they follow from definitions, and could come out otherwise only if our code were wrong.
 
     verification    J on the bank minus accuracy of first attempts, both of the warm start; 0 for a blind guesser, 1 at best
 
@@ -22,7 +24,7 @@ from jominy.studies.decisions.estimating import AGREEMENTS, side
 from jominy.studies.decisions.paper import EXACT, NO_NUMBERS, OURS
 from jominy.studies.decisions.theory import identities
 from jominy.studies.decisions.told import base_more, hits_and_cases
-from jominy.studies.outcomes import bounds, percent
+from jominy.studies.outcomes import percent
 from jominy.studies.reading import Record, StudyRuns
 
 CONTRASTS = ("right_contrast", "wrong_contrast")
@@ -35,14 +37,16 @@ def exact_theory() -> Claim:
     exact = max(one.difference for one in found if one.allowed <= EXACT)
     return Claim(
         code="theory",
-        says="Surrogates, SFT and KL penalties attribute their gradients to attempts and decisions as our closed forms say.",
+        check=True,
+        says="Check: surrogates, SFT and KL penalties attribute their gradients to attempts and decisions as our closed forms say.",
         numbers="The paper's theorems were not at hand; these are derivations of ours.",
         ran=f"{len(found)} identities on exact policies in which every response is written down; no model is trained",
         found=f"{len(found) - len(broken)} of {len(found)} hold; the largest difference of those without a limit is {exact:.1g}."
         + (f" Broken: {'; '.join(broken)}." if broken else ""),
         verdict="disagrees" if broken else "agrees",
-        rule="agrees when every identity holds up to rounding (the one about a limit of small moves up to its rest)",
-        would_take="Nothing more: it is exact.",
+        rule="agrees when every identity holds up to rounding (the one about a limit of small moves up to its rest); it cannot come out "
+        "otherwise unless our code is wrong",
+        would_take="Nothing more: it is exact, and bears on no run.",
         paper=OURS,
     )
 
@@ -66,13 +70,15 @@ def balanced(runs: StudyRuns) -> Claim:
         )
     return Claim(
         code="balanced-coefficients",
-        says="RL credits a token of a decision as much as one of an attempt, and by the outcome; SFT credits by none.",
+        check=True,
+        says="Check: RL credits a token of a decision as much as one of an attempt, and by the outcome; SFT credits by none.",
         numbers=NO_NUMBERS,
         ran=f"coefficients on rollouts of {len(told)} of {len(runs.cells)} warm starts; no model is trained",
         found="; ".join(texts) + "." if texts else "No warm start is measured.",
         verdict=verdict,
         rule=f"agrees when in every cell GRPO's ratio a token is 1 and SFT's contrasts are 0 (both within {EXACT:g}), and GRPO's "
-        "contrasts are surely above 0; disagrees when one of these is surely otherwise",
+        "contrasts are surely above 0; disagrees when one of these is surely otherwise. All of it follows from how the objectives are "
+        "defined, so it is no evidence about training",
         would_take="More rollouts of the warm start where a contrast is open.",
         paper=DECISIONS,
     )
@@ -109,6 +115,10 @@ class Verified:
     """Accuracy of first attempts."""
     easier: Measure
     """J minus accuracy."""
+    accept_right: Measure
+    """Chance of accepting right states of the bank."""
+    accept_wrong: Measure
+    """Chance of accepting wrong ones."""
 
 
 def verified(runs: StudyRuns, cell: str) -> Verified | None:
@@ -124,7 +134,14 @@ def verified(runs: StudyRuns, cell: str) -> Verified | None:
     hits_P, cases_P = hits_and_cases(base["counts"], "first")
     label = Label(name="first attempt right", meaning="Share of first attempts that are right.", why_none="no first attempt")
     first = share(Ratio(sum_P=hits_P, count_P=cases_P), label)
-    return Verified(balanced=rates.balanced, youden=rates.youden, first=first, easier=_apart(rates.youden, first))
+    return Verified(
+        balanced=rates.balanced,
+        youden=rates.youden,
+        first=first,
+        easier=_apart(rates.youden, first),
+        accept_right=rates.accept_right,
+        accept_wrong=rates.accept_wrong,
+    )
 
 
 def _apart(one: Measure, other: Measure) -> Measure:
@@ -149,8 +166,8 @@ def verification(runs: StudyRuns) -> Claim:
     if sides and len(sides) == len(runs.cells) and len(set(sides)) == 1:
         verdict = AGREEMENTS[sides[0]]
     texts = [
-        f"{cell}: balanced accuracy on the bank {percent(one.balanced)} (50 % is blind), J {number(one.youden.value)} "
-        f"{bounds(one.youden)}; first attempts right {percent(one.first)}; J minus that {number(one.easier.value)} {bounds(one.easier)}"
+        f"{cell}: balanced accuracy on the bank {percent(one.balanced)} (50 % is blind), J "
+        f"{percent(one.youden)}; first attempts right {percent(one.first)}; J minus that {percent(one.easier)}"
         for cell, one in found.items()
     ]
     return Claim(

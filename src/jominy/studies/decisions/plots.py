@@ -5,16 +5,14 @@ Left out on purpose: tables (`sections`).
 
 from __future__ import annotations
 
-import math
-
 from jominy.conclusion import Conclusion, Panel, Plot, Point
 from jominy.explanation import signed, signed_interval
 from jominy.records import Measure
+from jominy.studies.decisions.claims import gain_measure
 from jominy.studies.decisions.design import RL, STRENGTHS, kl_arm
-from jominy.studies.decisions.estimating import measure_of
 from jominy.studies.decisions.penalising import KINDS
 from jominy.studies.decisions.sections import BEYOND, KL, SWAP
-from jominy.studies.decisions.told import IN, beyond, cells_of, split_of
+from jominy.studies.decisions.told import IN, beyond, cells_of, gain_estimate, split_of
 from jominy.studies.reading import StudyRuns
 from jominy.studies.sections import gains_plot
 
@@ -41,7 +39,8 @@ def _beyond_plot(runs: StudyRuns) -> Plot:
     out = beyond(runs)
     panels = []
     for cell in cells_of(runs):
-        gains = [(arm.title, out.gain("gain", [cell], {arm.name: 1.0})) for arm in runs.arms if out.has(cell, arm.name)]
+        there = [arm for arm in runs.arms if out.has(cell, arm.name)]
+        gains = [(arm.title, gain_measure(gain_estimate(runs, [cell], {arm.name: 1.0}, None))) for arm in there]
         points = [_point(title, gain, category=title) for title, gain in gains]
         panels.append(Panel(title=cell, points=tuple(point for point in points if point is not None), missing=NOTHING))
     return Plot(
@@ -66,10 +65,7 @@ def _swap_plot(runs: StudyRuns) -> Plot:
             splits = [(arm.title, split_of(runs, [cell], arm.name, tests)) for arm in runs.arms]
             there = [(title, split) for title, split in splits if split is not None]
             for part in ("attempts", "decisions"):
-                measures = [
-                    (title, measure_of("part", split.sampling if part == "attempts" else split.decision, meaning="", why_none=""))
-                    for title, split in there
-                ]
+                measures = [(title, gain_measure(split.sampling if part == "attempts" else split.decision)) for title, split in there]
                 points = [_point(title, measure, category=title, group=part) for title, measure in measures]
                 kept = tuple(point for point in points if point is not None)
                 panels.append(Panel(title=f"{cell}: by {part}", subtitle=where, points=kept, missing=NOTHING))
@@ -88,17 +84,16 @@ def _swap_plot(runs: StudyRuns) -> Plot:
 
 
 def _kl_plot(runs: StudyRuns) -> Plot:
-    """Gain against the strength, in the loss and in the reward; no KL stands where the next weaker one would."""
-    weakest = min(STRENGTHS.values()) / 3
+    """Gain against the strength, in the loss and in the reward, which are not of one scale: strengths stand by their order."""
     panels = []
     for cell in cells_of(runs):
-        for where, view in ((IN, runs), ("out of distribution", beyond(runs))):
+        for where, tests in ((IN, [IN]), ("out of distribution", None)):
             points = []
             for kind in KINDS:
-                arms = [(RL, weakest), *((kl_arm(kind, name), beta) for name, beta in STRENGTHS.items())]
-                for arm, beta in arms:
-                    gain = view.gain("gain", [cell], {arm: 1.0}) if view.has(cell, arm) else Measure(name="gain", value=None)
-                    points.append(_point(runs.title(arm), gain, x=math.log10(beta), group=f"in the {kind}"))
+                arms = enumerate((RL, *(kl_arm(kind, name) for name in STRENGTHS)))
+                for place, arm in ((place, arm) for place, arm in arms if runs.knows(arm)):
+                    gain = gain_measure(gain_estimate(runs, [cell], {arm: 1.0}, tests))
+                    points.append(_point(runs.title(arm), gain, x=float(place), group=f"in the {kind}"))
             kept = tuple(point for point in points if point is not None)
             panels.append(Panel(title=cell, subtitle=where, points=kept, missing=NOTHING))
     return Plot(
@@ -107,7 +102,7 @@ def _kl_plot(runs: StudyRuns) -> Plot:
         title="Gain by strength of the KL",
         caption="Gain against the strength of the KL, in the loss and in the reward; the leftmost point has none",
         kind="line",
-        x_label="log10 of beta; leftmost: no KL",
+        x_label=f"strength of the KL: 0 none, {', '.join(f'{place} {name}' for place, name in enumerate(STRENGTHS, start=1))}",
         y_label="gain, points",
         intervals="95 % interval over seeds and prompts",
         panels=tuple(panels),

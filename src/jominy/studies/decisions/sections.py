@@ -1,6 +1,6 @@
 """What the study of 2601.01580 shows beyond every other: gains beyond the task, decisions, the swap, KL, budgets, coefficients, identities.
 
-Left out on purpose: verdicts (`claims`) and pictures (`plots`).
+Left out on purpose: verdicts (`claims`), pictures (`plots`), tables of decisions and of the swap (`decision_tables`, `swap_tables`).
 """
 
 from __future__ import annotations
@@ -11,30 +11,17 @@ import numpy as np
 
 from jominy.conclusion import Conclusion, Entry, Section, Table
 from jominy.decided import OURS as DEFINITIONS
-from jominy.explanation import signed, signed_interval
 from jominy.formatting import number
-from jominy.records import Measure
-from jominy.studies.decisions.claims import gap_closed
-from jominy.studies.decisions.design import RL, SFT, STRENGTHS, VARIANTS, kl_arm
-from jominy.studies.decisions.estimating import measure_of
-from jominy.studies.decisions.exactly import verified
+from jominy.studies.decisions.claims import beyond_half, gain_measure, gap_closed, part_and_gap
+from jominy.studies.decisions.decision_tables import decision_tables, start_table
+from jominy.studies.decisions.design import RL, VARIANTS, kl_arm
 from jominy.studies.decisions.paper import PRIMARY
+from jominy.studies.decisions.start_tables import made_table, stands_table
+from jominy.studies.decisions.swap_tables import difference, swap_tables
 from jominy.studies.decisions.theory import identities
-from jominy.studies.decisions.told import (
-    AGAINST_SFT,
-    IN,
-    START,
-    bank_estimate,
-    base_more,
-    beyond,
-    cells_of,
-    further_of,
-    mores,
-    rate_measure,
-    split_of,
-)
+from jominy.studies.decisions.told import IN, base_more, beyond, cell_of, cells_of, further_of, gain_estimate, mores
 from jominy.studies.reading import Record, StudyRuns
-from jominy.studies.sections import leaves_out_0, measured, table_of
+from jominy.studies.sections import measured, table_of
 
 BEYOND, SWAP, KL = "beyond", "swap", "kl"
 """Codes of sections with a plot."""
@@ -63,15 +50,22 @@ def sections(runs: StudyRuns, found: Conclusion) -> tuple[Section, ...]:
         Section(
             code="decisions",
             title="How each arm attempts and decides",
-            text=f"On the held-out prompts after training, and on the fixed bank. {DEFINITIONS}",
-            tables=(_start_table(runs), *(_decision_table(runs, cell) for cell in cells_of(runs))),
+            text="The warm starts; then after training, on the held-out prompts and the fixed bank, and on the further tasks. "
+            + DEFINITIONS,
+            tables=(
+                made_table(runs),
+                stands_table(runs),
+                start_table(runs),
+                *(table for cell in cells_of(runs) for table in decision_tables(runs, cell)),
+            ),
         ),
         Section(
             code=SWAP,
             title="Whose gain is it?",
-            text="One policy writes the attempts, the other decides; Shapley split of the gain between the two, in points. The decisions' "
-            "share is undefined where the gain is not surely above 0.",
-            tables=tuple(_swap_table(runs, cell) for cell in cells_of(runs)),
+            text="One policy writes the attempts, the other decides; Shapley split of the gain between the two, in points. Verdicts are "
+            "made of the lead of the decisions' part over the attempts'; the share is undefined where the gain is not surely above 0. The "
+            "chain is what the measured chances of the two policies alone make of it, prompts taken to be alike.",
+            tables=tuple(table for cell in cells_of(runs) for table in swap_tables(runs, cell)),
         ),
         *_of_interventions(runs),
         Section(
@@ -108,92 +102,31 @@ def _of_interventions(runs: StudyRuns) -> tuple[Section, ...]:
     return (*([kl] if runs.knows(kl_arm("loss", "middle")) else []), *([gap] if any(map(runs.knows, VARIANTS)) else []))
 
 
-def difference(measure: Measure) -> Entry:
-    """A difference in points, sure where its interval leaves out 0."""
-    if measure.value is None:
-        return Entry(text=f"undefined ({measure.why_none})", tone="muted")
-    return Entry(text=signed(measure.value, "share"), tone="sure" if leaves_out_0(measure) else "", rest=signed_interval(measure))
-
-
 def _beyond_table(runs: StudyRuns, cell: str) -> Table:
     """A line an arm, a column a further task."""
-    tests = further_of(runs, cell)
-    views = [beyond(runs), *(beyond(runs, test) for test in tests)]
-    arms = [arm for arm in runs.arms if views[0].has(cell, arm.name)]
+    tests, out = further_of(runs, cell), beyond(runs)
+    asked: list[Sequence[str] | None] = [None, *([test] for test in tests)]
     rows: list[list[str | Entry]] = [
-        [arm.title, *(difference(view.gain("gain", [cell], {arm.name: 1.0})) for view in views)] for arm in arms
+        [arm.title, *(difference(gain_measure(gain_estimate(runs, [cell], {arm.name: 1.0}, one))) for one in asked)]
+        for arm in runs.arms
+        if out.has(cell, arm.name)
     ]
     return table_of(("arm", "all of them", *tests), rows, caption=f"`{cell}`", note="" if rows else "No run has finished.")
 
 
-def _start_table(runs: StudyRuns) -> Table:
-    """The warm starts: can they verify better than they solve?"""
-    rows: list[list[str | Entry]] = []
-    for cell in cells_of(runs):
-        found, base = verified(runs, cell), base_more(runs, cell)
-        credit = None if base is None else base["credit_share"]["value"]
-        shown = [Entry(text="no bank", tone="muted")] * 4
-        if found is not None:
-            shown = [measured(one) for one in (found.first, found.balanced, found.youden, found.easier)]
-        rows.append([cell, *shown, "–" if credit is None else f"{number(credit, 'share')} %"])
-    header = ("warm start", "first attempts right", "balanced accuracy (bank)", "J (bank)", "J minus first", "decisions' credit share")
-    return table_of(header, rows)
-
-
-def _decision_table(runs: StudyRuns, cell: str) -> Table:
-    """A line an arm."""
-    rates = ("first", "after_wrong", "accept_right", "accept_wrong")
-    rows: list[list[str | Entry]] = []
-    for arm in runs.arms:
-        found = mores(runs, cell, arm.name)
-        if not found:
-            continue
-        shown = [measured(rate_measure(runs, cell, arm.name, rate)) for rate in rates]
-        bank = [bank_estimate(runs, cell, arm.name, tuple(found), correct=correct) for correct in (True, False)]
-        shown += [measured(measure_of("bank", one, meaning="", why_none="no bank")) for one in bank]
-        rows.append([arm.title, *shown, *_per_response([more["after"] for more in found.values()])])
-    header = ("arm", "first right", "right after wrong", "accepts right", "accepts wrong", "right (bank)", "wrong (bank)")
-    return table_of((*header, "forced", "broken", "tokens"), rows, caption=f"`{cell}`", note="" if rows else "No run has finished.")
-
-
-def _per_response(counts: Sequence[Record]) -> list[str]:
-    """Share forced to stand, share broken, tokens a response."""
-    responses = sum(one["num_rollouts"] * len(one["right"]) for one in counts)
-    forced = sum(sum(column) for one in counts for name, column in one["attempts"].items() if name.endswith("forced"))
-    broken, tokens = (sum(sum(one[name]) for one in counts) for name in ("broken", "tokens"))
-    return [f"{number(forced / responses, 'share')} %", f"{number(broken / responses, 'share')} %", number(tokens / responses)]
-
-
-def _swap_table(runs: StudyRuns, cell: str) -> Table:
-    """Each arm against the warm start, then GRPO against SFT; in and out of distribution."""
-    asked = [(arm.title, arm.name, START) for arm in runs.arms]
-    asked += [("GRPO over SFT", RL, AGAINST_SFT)] if runs.knows(RL) and runs.knows(SFT) else []
-    rows: list[list[str | Entry]] = []
-    for title, arm, against in asked:
-        for where, tests in (("in", [IN]), ("out", None)):
-            split = split_of(runs, [cell], arm, tests, against=against)
-            if split is not None:
-                parts = [measure_of("part", part, meaning="", why_none="") for part in (split.total, split.sampling, split.decision)]
-                rows.append([title, where, *map(difference, parts), measured(split.share("the gain"))])
-    header = ("policy after", "distribution", "gain", "by attempts", "by decisions", "decisions' share")
-    gone = sorted({more["why_no_square_sft"] for more in mores(runs, cell, RL).values() if more["why_no_square_sft"]})
-    note = "; ".join(gone) + "." if gone else "" if rows else "No run has finished."
-    return table_of(header, rows, caption=f"`{cell}`", note=note)
-
-
 def _kl_table(runs: StudyRuns, cell: str) -> Table:
     """GRPO without a KL, then each arm with one: gains and how far each stage moved."""
-    out = beyond(runs)
     rows: list[list[str | Entry]] = []
     for arm in runs.arms:
         if arm.name != RL and arm.family not in ("kl", "kl where"):
             continue
         if runs.has(cell, arm.name):
-            gains = [difference(view.gain("gain", [cell], {arm.name: 1.0})) for view in (runs, out)]
+            gains = [difference(gain_measure(gain_estimate(runs, [cell], {arm.name: 1.0}, tests))) for tests in ([IN], None)]
             rows.append([arm.title, *gains, *_moved(runs, cell, arm.name)])
     header = ("arm", "gain, in", "gain, out", "nats on attempts", "nats on decisions", "tokens of attempts", "tokens of decisions")
-    note = f"Strengths: {', '.join(f'{name} {beta:g}' for name, beta in STRENGTHS.items())}. Nats and tokens a response, mean over runs."
-    return table_of(header, rows, caption=f"`{cell}`", note=note)
+    return table_of(
+        header, rows, caption=f"`{cell}`", note="Nats and tokens a response, mean over runs." if rows else "No run has finished."
+    )
 
 
 def _moved(runs: StudyRuns, cell: str, arm: str) -> list[str]:
@@ -208,7 +141,6 @@ def _moved(runs: StudyRuns, cell: str, arm: str) -> list[str]:
 
 def _gap_table(runs: StudyRuns) -> Table:
     """A line a variant."""
-    out = beyond(runs)
     why = {
         "sft_balanced": "length of solutions",
         "sft_masked": "imitated errors",
@@ -216,8 +148,11 @@ def _gap_table(runs: StudyRuns) -> Table:
         "rft": "answers of others",
     }
     known = [arm for arm in VARIANTS if runs.knows(arm)]
-    rows = [(runs.title(arm), why[arm], measured(gap_closed(out, arm))) for arm in known]
-    return table_of(("variant", "what would then be the cause", "share of the lead"), rows)
+    rows = [
+        (runs.title(arm), why[arm], measured(gap_closed(runs, arm)), difference(gain_measure(beyond_half(*part_and_gap(runs, arm)))))
+        for arm in known
+    ]
+    return table_of(("variant", "what would then be the cause", "share of the lead", "its lead minus half of GRPO's"), rows)
 
 
 def _budget_table(runs: StudyRuns, cell: str) -> Table:
@@ -228,9 +163,30 @@ def _budget_table(runs: StudyRuns, cell: str) -> Table:
         if lines:
             names = ("responses", "trained", "passed")
             tokens = [number(float(np.mean([line["tokens"][name] for line in lines])), "tokens") for name in names]
-            rows.append([arm.title, number(float(np.mean([line["unique_prompts"] for line in lines])), "prompts"), *tokens])
-    header = ("arm", "unique prompts", "tokens of responses in the optimiser", "of them trained", "tokens passed, prompts too")
+            different = [_mean(lines, "unique_prompts", "prompts"), _mean(lines, "unique_responses", "rollouts")]
+            rows.append([arm.title, f"{_rate_of(runs, cell, arm.name):g}", *different, *tokens])
+    header = (
+        "arm",
+        "learning rate",
+        "unique prompts",
+        "unique responses trained",
+        "tokens of responses in the optimiser",
+        "of them trained",
+        "tokens passed, prompts too",
+    )
     return table_of(header, rows, caption=f"`{cell}`", note="" if rows else "No run has finished.")
+
+
+def _rate_of(runs: StudyRuns, cell: str, arm: str) -> float:
+    """Learning rate of an arm: its own, else that of the cell's settings."""
+    own = next(one for one in runs.results["arms"] if one["name"] == arm).get("learning_rate")
+    return float(runs.results["settings"][cell_of(runs, cell)["group"]]["learning_rate"] if own is None else own)
+
+
+def _mean(lines: Sequence[Record], name: str, unit: str) -> str:
+    """Over the runs that tell it; a dash where none does."""
+    found = [line[name] for line in lines if line.get(name) is not None]
+    return number(float(np.mean(found)), unit) if found else "–"
 
 
 def _coefficient_table(runs: StudyRuns, cell: str) -> Table:

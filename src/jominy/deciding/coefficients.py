@@ -24,19 +24,19 @@ import numpy as np
 
 from jominy.crediting import groups_of_rollouts, rows_to_step
 from jominy.decided import Credited
-from jominy.deciding.stored import groups_of_stored
+from jominy.deciding.columns import Tables
+from jominy.deciding.rollouts import groups_of_stored, key_of
 from jominy.groups import Groups
-from jominy.measures.attempts import NONE, AttemptTable, TokenTable
+from jominy.measures.attempts import NONE
 from jominy.measures.attribution import attribute
 from jominy.measures.credit import value_share
 from jominy.recipes.loading import load_recipe
 from jominy.recipes.recipe import Recipe
-from jominy.records import Bools, Floats, Ints, Measure, Prompt, Rollout, Skipped, TraceReader, TrainRow
-from jominy.tracing import attempt_table, token_table
+from jominy.records import Bools, Floats, Measure, Rollout, Skipped, TrainRow
 
 OBJECTIVES = ("grpo", "sft", "rft", "grpo:kl=k3", "grpo:kl=k1_reward")
 """What is asked about where nothing is named: one of each kind."""
-NOT_NEEDED = "`--gradients` was not asked for"
+NOT_ASKED = "`--gradients` was not asked for"
 REWARD_ALONE, KL_ALONE = "reward alone", "KL alone"
 NLL = "decision's share of the NLL"
 OF_NLL = "Share of the negative log-likelihood of the responses that lies on decision tokens: what SFT on them would spend there."
@@ -47,21 +47,6 @@ LEAST_KL = 1e-8
 SAME_ROLLOUTS = "weight 1 on these same responses; training with it learns the task's gold answers, which are other texts"
 Start = Mapping[tuple[str, int], Floats]
 """(prompt id, index) -> [T] nats under the starting policy at temperature 1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tables:
-    """Rollouts with their tokens and attempts as columns.
-
-    Example: tables_of(rollouts, prompts, read, 1.0).attempts.num_prompts
-    """
-
-    rollouts: tuple[Rollout, ...]
-    """With spans."""
-    tokens: TokenTable
-    """Their tokens."""
-    attempts: AttemptTable
-    """Their attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,63 +64,6 @@ class Rows:
     """Which of the rollouts each is of, increasing."""
     num_kept: int
     """Rollouts that the recipe trains on, those included whose coefficients are all 0."""
-
-
-def tables_of(rollouts: Sequence[Rollout], prompts: Mapping[str, Prompt], read: TraceReader, success: float) -> Tables:
-    """Both tables of the same rollouts."""
-    tokens, attempts = token_table(rollouts, prompts, read), attempt_table(rollouts, prompts, read, success)
-    return Tables(rollouts=tuple(rollouts), tokens=tokens, attempts=attempts)
-
-
-def part_of(tables: Tables, rollouts: Sequence[Rollout]) -> Tables:
-    """The tables of some of the rollouts, in the order of all: what `tables_of` makes of them, by selecting rows.
-
-    Args:
-        tables: of all.
-        rollouts: those wanted; each must be one of `tables.rollouts`.
-    """
-    wanted = set(map(_key, rollouts))
-    kept_R = np.array([_key(rollout) in wanted for rollout in tables.rollouts], dtype=bool)
-    assert np.count_nonzero(kept_R) == len(wanted)
-    number_R = np.cumsum(kept_R) - 1
-    tokens, attempts = tables.tokens, tables.attempts
-    kept_M, kept_A = kept_R[tokens.rollout_M], kept_R[attempts.rollout_A]
-    prompt_R = _renumbered(attempts.prompt_R[kept_R])
-    kept = np.flatnonzero(kept_R).tolist()
-    return Tables(
-        rollouts=tuple(tables.rollouts[place] for place in kept),
-        tokens=replace(
-            tokens,
-            rollout_M=number_R[tokens.rollout_M[kept_M]],
-            stage_M=tokens.stage_M[kept_M],
-            verdict_M=tokens.verdict_M[kept_M],
-            attempt_M=tokens.attempt_M[kept_M],
-            prompt_R=prompt_R,
-        ),
-        attempts=replace(
-            attempts,
-            rollout_A=number_R[attempts.rollout_A[kept_A]],
-            index_A=attempts.index_A[kept_A],
-            correct_A=attempts.correct_A[kept_A],
-            known_A=attempts.known_A[kept_A],
-            decision_A=attempts.decision_A[kept_A],
-            prompt_R=prompt_R,
-            final_R=attempts.final_R[kept_R],
-            scored_R=attempts.scored_R[kept_R],
-            num_tokens_R=attempts.num_tokens_R[kept_R],
-            problem_R=tuple(attempts.problem_R[place] for place in kept),
-            num_prompts=int(prompt_R.max(initial=-1)) + 1,
-            answer_A=None if attempts.answer_A is None else attempts.answer_A[kept_A],
-        ),
-    )
-
-
-def tokens_of_part(tables: Tables, part: Tables) -> Bools:
-    """[M] which tokens of the whole are those of a part: takes a column of the whole to the part's."""
-    wanted = set(map(_key, part.rollouts))
-    kept_R = np.array([_key(rollout) in wanted for rollout in tables.rollouts], dtype=bool)
-    kept_M: Bools = kept_R[tables.tokens.rollout_M]
-    return kept_M
 
 
 def with_start(rollouts: Sequence[Rollout], start: Start | None) -> tuple[list[Rollout], str]:
@@ -200,15 +128,15 @@ def rows_of(
         return Skipped(code=objective, missing=f"{lacking} ({error})")
     encoded: Mapping[str, Sequence[int]] = {rollout.prompt_id: [0] for rollout in rollouts} if prompt_ids is None else prompt_ids
     rows, positions = rows_to_step(recipe, batch, groups, advantages_N, encoded)
-    wanted = set(map(_key, scored))
-    place = {key: number for number, key in enumerate(key for key in map(_key, rollouts) if key in wanted)}
+    wanted = set(map(key_of, scored))
+    place = {key: number for number, key in enumerate(key for key in map(key_of, rollouts) if key in wanted)}
     kept_rows, kept_positions = [], []
     for row, position in zip(rows, positions.tolist(), strict=True):
-        key = _key(rollouts[position])
+        key = key_of(rollouts[position])
         if key in place:
             kept_rows.append(_with_reference(row, rollouts[position], start if recipe.needs_reference else None))
             kept_positions.append(place[key])
-    num_kept = sum(bool(keep) and _key(rollout) in wanted for keep, rollout in zip(keep_N, rollouts, strict=True))
+    num_kept = sum(bool(keep) and key_of(rollout) in wanted for keep, rollout in zip(keep_N, rollouts, strict=True))
     return Rows(recipe=recipe, rows=tuple(kept_rows), positions=tuple(kept_positions), num_kept=num_kept)
 
 
@@ -285,7 +213,7 @@ def _kl_share(whole: Tables, scored: Tables | None, start: Start | None) -> Meas
     if scored is None or start is None:
         missing = with_start(whole.rollouts, start)[1]
         return Measure(name=KL, value=None, why_none=f"it needs {missing}", meaning=OF_KL)
-    gaps = [np.asarray(rollout.logprobs, dtype=np.float64) - start[_key(rollout)] for rollout in scored.rollouts]
+    gaps = [np.asarray(rollout.logprobs, dtype=np.float64) - start[key_of(rollout)] for rollout in scored.rollouts]
     gap_M = np.concatenate(gaps)
     kl_M = np.maximum(np.expm1(-gap_M) + gap_M, 0.0)
     if kl_M.sum() < LEAST_KL * max(len(kl_M), 1):
@@ -303,7 +231,7 @@ def _credited(objective: str, rows: Rows, tables: Tables, unit: float) -> Credit
         attribution=attribute(tables.tokens, tables.attempts, found_M, clipped_M),
         logits=None,
         gradient=None,
-        why_no_gradient=NOT_NEEDED,
+        why_no_gradient=NOT_ASKED,
         notes=(),
     )
 
@@ -332,12 +260,6 @@ def _logprobs_t1(rollout: Rollout) -> Floats | None:
     return None if found is None else np.asarray(found, dtype=np.float64)
 
 
-def _renumbered(prompt_R: Ints) -> Ints:
-    """[R] the same prompts numbered from 0 on as they first appear."""
-    numbers = {prompt: number for number, prompt in enumerate(dict.fromkeys(prompt_R.tolist()))}
-    return np.array([numbers[prompt] for prompt in prompt_R.tolist()], dtype=np.int64)
-
-
 def _with_reference(row: TrainRow, rollout: Rollout, start: Start | None) -> TrainRow:
     if start is None:
         return row
@@ -345,9 +267,5 @@ def _with_reference(row: TrainRow, rollout: Rollout, start: Start | None) -> Tra
     return replace(
         row,
         old_logprobs=np.asarray(rollout.logprobs, dtype=np.float64),
-        reference_logprobs=np.asarray(start[_key(rollout)], dtype=np.float64),
+        reference_logprobs=np.asarray(start[key_of(rollout)], dtype=np.float64),
     )
-
-
-def _key(rollout: Rollout) -> tuple[str, int]:
-    return rollout.prompt_id, rollout.index

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from jominy.deciding.stored import Stored, pair_stored, read_stored, sample_spec_of
+from jominy.deciding.rollouts import Stored, pair_stored, read_stored, sample_spec_of
 from jominy.readers import load_reader
 from jominy.records import Prompt, Task, TraceReader
 from jominy.sampling import resolve_model

@@ -2,7 +2,7 @@
 
     gradients/KEY.json  ->  logits and gradients of an objective          without a model, so a call without `--gradients` shows them too
 
-Left out on purpose: what they are (`gradients`), and what names them (`keeping`).
+Left out on purpose: what they are (`gradients`), and what names them (`cache`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jominy.decided import Credited
-from jominy.deciding.credit import Rows, Tables, coefficients
-from jominy.deciding.keeping import GRADIENTS, gradient_key, keep, stamp_of, with_kept
-from jominy.deciding.sides import Compared, Sides, model_of
-from jominy.deciding.stored import sample_spec_of
+from jominy.deciding.cache import GRADIENTS, gradient_key, keep, stamp_of, with_kept
+from jominy.deciding.coefficients import Rows, coefficients
+from jominy.deciding.columns import Tables
+from jominy.deciding.folders import Compared, Sides, model_of
+from jominy.deciding.rollouts import sample_spec_of
 from jominy.records import Floats, Skipped
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ RowsWith = Callable[[Mapping[str, Sequence[int]]], Rows | Skipped]
 """Prompt tokens by id -> rows of an objective."""
 
 
-def reach_of(asked: Compared, sides: Sides, seed: int, *, may_compute: bool) -> Reach | None:
+def kept_gradients_of(asked: Compared, sides: Sides, seed: int, *, may_compute: bool) -> KeptGradients | None:
     """With `--gradients`, or where some are kept and it is known of which policy; else None.
 
     Args:
@@ -45,10 +46,10 @@ def reach_of(asked: Compared, sides: Sides, seed: int, *, may_compute: bool) -> 
         if may_compute:
             raise
         return None
-    return Reach(asked.root, model, sides, seed, may_compute=may_compute)
+    return KeptGradients(asked.root, model, sides, seed, may_compute=may_compute)
 
 
-class Reach:
+class KeptGradients:
     """Gradients by objective: those that are kept, and with `--gradients` the others, for which the model is loaded once."""
 
     def __init__(self, root: Path, model: str, sides: Sides, seed: int, *, may_compute: bool) -> None:
@@ -98,5 +99,5 @@ class Reach:
 
         self.engine = LocalEngine.load(self.model, sample_spec_of(self.sides.after.run).device)
         self.prompt_ids = {key: self.engine.encode(prompt) for key, prompt in self.sides.prompts.items()}
-        # greedy responses have no gradients (`why_no_reach`), whatever the learner's temperature
+        # greedy responses have no gradients (`why_no_gradients`), whatever the learner's temperature
         self.learner = learner_of(self.engine, self.sides.after.rollouts[0].temperature or 1.0)

@@ -12,27 +12,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jominy.deciding.credit import (
-    Rows,
-    Start,
-    Tables,
-    coefficients,
-    credited,
-    part_of,
-    parts_of,
-    rows_of,
-    tables_of,
-    tokens_of_part,
-    value_shares,
-    with_start,
-)
+from jominy.deciding.coefficients import Rows, Start, coefficients, credited, parts_of, rows_of, value_shares, with_start
+from jominy.deciding.columns import Tables, part_of, tables_of
 from jominy.deciding.explain import decide
-from jominy.deciding.sides import compared_in, read_sides
+from jominy.deciding.folders import compared_in, read_sides
 from jominy.measures.attempts import DECISION, SAMPLING
 from jominy.printing_decisions import print_decisions
-from jominy.records import Floats, Prompt, Reward, Rollout, Skipped, Stop, Trace
+from jominy.records import Floats, Prompt, Reward, Rollout, Skipped, Stop
 from jominy.specs import DecisionSpec
 from jominy.steplog import write_start_logprobs
+from jominy.traces import Trace
 from jominy.tracing import marked, once
 from tests.coin_task import task
 from tests.coins import prompt as coin_prompt
@@ -90,7 +79,8 @@ def test_reward_and_kl_add_up(kl: str) -> None:
     assert coefficients(rows, scored.rollouts) == pytest.approx(reward_M + held_M)
     # the reward's part is GRPO itself on these responses, its divisors being those of all
     grpo = found_rows("grpo", rollouts)
-    assert reward_M == pytest.approx(coefficients(grpo, rollouts)[tokens_of_part(whole, scored)])
+    in_some_M = np.repeat([one.index in (0, 2) for one in rollouts], [len(one.token_ids) for one in rollouts])
+    assert reward_M == pytest.approx(coefficients(grpo, rollouts)[in_some_M])
     # the KL's, with 12 responses of T tokens each as divisor, from the table of objectives
     pushes: dict[str, Callable[[Floats], Floats]] = {
         "k1_reward": lambda gap: np.cumsum(gap[::-1])[::-1],
@@ -130,6 +120,12 @@ def test_both_are_printed_apart_with_reasons(tmp_path: Path) -> None:
     assert out.getvalue().count("KL alone") > 2
     # of the first responses all right attempts are accepted
     assert "contrast on right attempts of grpo:kl=k3, grpo:kl=k3 (reward alone), grpo:kl=k3 (KL alone)" in out.getvalue()
+    # why there is no gradient is told where one was asked for
+    assert "gradient of" not in out.getvalue()
+    told = found.to_json()
+    told["credits"] = [{**one, "gradient_asked": True, "why_no_gradient": "greedy"} for one in told["credits"]]
+    print_decisions(json.loads(json.dumps(told)), "", Console(file=out, width=200))
+    assert "gradient of grpo:kl=k3, sft: greedy" in out.getvalue()
 
 
 # ---- shares of what is added up over tokens
@@ -224,8 +220,6 @@ def test_a_part_of_the_tables_is_the_tables_of_the_part() -> None:
     ):
         assert np.array_equal(getattr(ours.attempts, column), getattr(theirs.attempts, column))
     assert ours.attempts.problem_R == theirs.attempts.problem_R
-    ids = np.concatenate([one.token_ids for one in rollouts])
-    assert np.array_equal(ids[tokens_of_part(tables(rollouts), ours)], np.concatenate([one.token_ids for one in some]))
     assert with_start(rollouts, None)[0] == []
 
 
@@ -237,7 +231,7 @@ def test_a_response_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         asked.append(text)
         return retrying().read(one, text, stop)
 
-    monkeypatch.setattr("jominy.deciding.sides.load_reader", lambda spans, of_task: counting)
+    monkeypatch.setattr("jominy.deciding.folders.load_reader", lambda spans, of_task: counting)
     prompts = tuple(PROMPTS.values())
     for name, kept in (("a", prompts[:2]), ("b", prompts[1:])):
         write_run(tmp_path / name, list(kept), responses(prompts=kept), task=task.name, rollouts=4, max_tokens=20)

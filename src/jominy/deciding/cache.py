@@ -6,7 +6,7 @@
     gradients/KEY.json        logits and gradients of one objective;      KEY = sha256(stamp, tokens, stages, coefficients, seed)
 
 A stamp is of contents: a copied or moved folder is the same policy, one that was written over is another. A key is of what the numbers are
-computed from, so whatever is read back fits. Left out on purpose: how a square is drawn and a bank judged (`square`).
+computed from, so whatever is read back fits. Left out on purpose: how a square is drawn (`square`) and a bank judged (`judged_bank`).
 
 LIMIT: weights are read whole once a call, which takes seconds from some billion parameters on.
 """
@@ -164,7 +164,7 @@ def with_kept(root: Path, key: str, found: Credited) -> Credited | None:
         found: what needs no model.
     """
     file = root / GRADIENTS / f"{key}.json"
-    return _with_reach_of(found, rebuilt(Credited, read_json(file))) if file.is_file() else None
+    return _with_gradients_of(found, rebuilt(Credited, read_json(file))) if file.is_file() else None
 
 
 def keep(root: Path, key: str, found: Credited) -> None:
@@ -172,14 +172,15 @@ def keep(root: Path, key: str, found: Credited) -> None:
     write_json(root / GRADIENTS / f"{key}.json", {"schema_version": SCHEMA_VERSION, **asdict(found)})
 
 
-def _with_reach_of(found: Credited, kept: Credited) -> Credited:
+def _with_gradients_of(found: Credited, kept: Credited) -> Credited:
     return replace(
         found,
         logits=kept.logits,
         gradient=kept.gradient,
+        gradient_asked=True,
         why_no_gradient=kept.why_no_gradient,
         notes=tuple(dict.fromkeys((*found.notes, *kept.notes))),
-        parts=tuple(_with_reach_of(part, other) for part, other in zip(found.parts, kept.parts, strict=True)),
+        parts=tuple(_with_gradients_of(part, other) for part, other in zip(found.parts, kept.parts, strict=True)),
     )
 
 

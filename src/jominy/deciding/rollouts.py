@@ -22,6 +22,9 @@ from jominy.store import RunFolder
 TEXTS = "prompt_id index text answer token_ids pieces logprobs logprobs_t1 spans stop reward reward_parts note gold policy"
 COLUMNS = f"{TEXTS} temperature top_p seed".split()
 
+Key = tuple[str, int]
+"""(prompt id, index): names a response among those of a policy."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stored:
@@ -67,6 +70,11 @@ def sample_spec_of(run: Mapping[str, Any]) -> SampleSpec:
     """How a run folder was drawn, as far as its `run.json` says; else the defaults."""
     spec = run["spec"]
     return SampleSpec(**{field.name: spec[field.name] for field in fields(SampleSpec) if field.name in spec})
+
+
+def key_of(rollout: Rollout) -> Key:
+    """Its name."""
+    return rollout.prompt_id, rollout.index
 
 
 def groups_of_stored(rollouts: Sequence[Rollout]) -> list[list[Rollout]]:

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from jominy.cli import EXIT_USER_ERROR, EXIT_VERDICT, main
+from jominy.cli import EXIT_USER_ERROR, main
+from jominy.verbs.words import EXIT_VERDICT
 
 
 @pytest.fixture

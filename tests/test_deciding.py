@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from jominy.cli import Explain, main, parse
+from jominy.cli import main, parse
 from jominy.decided import OURS, SECTIONS, Decided
 from jominy.deciding.coefficients import OBJECTIVES, coefficients, rows_of
 from jominy.deciding.columns import tables_of
@@ -32,6 +32,7 @@ from jominy.store import RunFolder, read_json
 from jominy.tasks.loading import load_task
 from jominy.tracing import marked
 from jominy.trainfolder import TrainFolder
+from jominy.verbs.explain import Explain
 from tests.coin_task import grade, task
 from tests.coins import CoinEngine
 from tests.coins import prompt as coin_prompt

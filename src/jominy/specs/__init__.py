@@ -1,6 +1,7 @@
 """What a verb is asked to do, as plain values: the fields are the command line's flags, their docstrings its help.
 
-Kept apart from the verbs so that printing the help imports none of them.
+Kept apart from the verbs so that printing the help imports none of them. What `audit` and `refine` are asked stands beside,
+in `auditing` and `refining`.
 """
 
 from __future__ import annotations
@@ -194,6 +195,9 @@ class EvaluateSpec:
     """Latest checkpoints that are kept, beside the best one."""
     kl_rollouts: int = 1
     """Responses a group on which each step measures the KL to the starting policy; 0: none."""
+    audit_every: int = 10
+    """Steps between two counts of the right and wrong verdicts of a reward that pays in place of the truth, on the responses of the step;
+    nobody is asked again; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,5 +280,6 @@ LOWEST: dict[str, float] = {
     "save_every": 1,
     "keep": 1,
     "kl_rollouts": 0,
+    "audit_every": 0,
 }
 """Lowest value of each number of a RunSpec and its parts."""

@@ -151,6 +151,29 @@ def test_same_seed_same_prompts_in_another_process():
     assert runs[0] == runs[1] == str([prompt.id for prompt in make("title,json").prompts(20, 7)]) + "\n"
 
 
+def test_prompts_with_no_fewer_constraints():
+    """Four types of which the first two, and the last two, exclude each other: each goes with two others, and no three go together."""
+    types = ("under_15_words", "at_least_words", "include_digit", "no_digits")
+    prompts = make(f"{','.join(types)},count=2,least=2").prompts(400, 1)
+    pairs = Counter(frozenset(prompt.info["types"]) for prompt in prompts)
+    assert set(pairs) == {frozenset((one, other)) for one in types[:2] for other in types[2:]}
+    assert all(prompt.messages[0].content.count(constraint["text"]) for prompt in prompts for constraint in prompt.info["constraints"])
+    several = [len(prompt.info["types"]) for prompt in make("count=3,least=2").prompts(600, 0)]
+    assert set(several) == {2, 3}
+    assert 340 < several.count(2) < 460  # 2 of 3 of 600, five standard deviations (11.5) on either side
+    assert [prompt.id for prompt in make("least=1").prompts(50, 4)] == [prompt.id for prompt in make().prompts(50, 4)]
+    for options, why in {
+        f"{','.join(types)},least=3": "cannot be one of 3 constraints",
+        "include_digit,no_digits,title,least=3": "cannot be one of 3",
+        "title,least=2": "title cannot be one of 2",
+        "count=1,least=2": "more than count=1",
+        "least=4": "least is given once",
+        "least=1,least=2": "least is given once",
+    }.items():
+        with pytest.raises(ValueError, match=why):
+            make(options)
+
+
 def test_options():
     assert parse_options("no_commas, three_bullets,count=2") == (("no_commas", "three_bullets"), 2)
     assert parse_options("") == (tuple(TYPES), 3)

@@ -2,8 +2,12 @@
 
     reward = 1 if every constraint of the prompt holds, else 0;        parts = {type: 1 or 0}
 
-A constraint stands in `Prompt.info["constraints"]` as {"type": ..., "params": {...}, "text": ...}. Every checker is a plain
-function of (text, params) and takes time linear in the text. A blank text follows nothing: silence must not be rewarded.
+A constraint stands in `Prompt.info["constraints"]` as {"type": ..., "params": {...}, "text": ..., "kind": ..., "span": ..., "truth": ...}:
+`kind` says who pays (hard: code, soft: a judge), `span` is the [start, end) of its text in the characters of the last message (None where
+it does not stand there as it is), `truth` whether code can tell if it holds. A soft one with `truth` is decided here all the same, hidden
+from the judge; one without needs a judge, and its prompt is unscored here. Without these keys: hard, no span, truth.
+Every checker is a plain function of (text, params) and takes time linear in the text. A blank text follows nothing: silence must not be
+rewarded.
 A word is a stretch without white space that has a letter or a digit in it; letters are matched in any case unless said.
 Left out: what the text says. These checkers see form only, so a policy that learns them may answer beside the request.
 """
@@ -12,11 +16,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import string
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from jominy.records import Prompt, Reward
+from jominy.rewards.aggregating import aggregate
 
 Params = Mapping[str, Any]
 Checker = Callable[[str, Params], bool]
@@ -28,6 +34,9 @@ HIGHLIGHT = re.compile(r"\*\*[^*\n]+\*\*")
 PLACEHOLDER = re.compile(r"\[[^\[\]\n]+\]")
 POSTSCRIPT = re.compile(r"^[ \t]*P\.[ \t]?S\.", re.MULTILINE)
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+")
+
+NEEDS_JUDGE = "a constraint that only a judge can decide; give one: --reward judge:http://HOST/v1,model=NAME"
+"""Note of a reward that code alone cannot pay."""
 
 
 def count_words(text: str) -> int:
@@ -45,7 +54,16 @@ def count_sentences(text: str) -> int:
     >>> count_sentences("Wait! Is it so? It is")
     3
     """
-    return sum(count_words(piece) > 0 for piece in SENTENCE_END.split(text))
+    return len(sentences_of(text))
+
+
+def sentences_of(text: str) -> list[str]:
+    """Those pieces.
+
+    >>> sentences_of("Wait! Is it so? - ")
+    ['Wait!', 'Is it so?']
+    """
+    return [piece for piece in SENTENCE_END.split(text) if count_words(piece) > 0]
 
 
 def count_occurrences(text: str, word: str) -> int:
@@ -109,31 +127,115 @@ CHECKERS: Mapping[str, Checker] = {
 """{type: (text, params) -> whether it holds}, for a text that is not blank. The text is the response as it was decoded."""
 
 
+def _last(pattern: str, text: str) -> str | None:
+    found = re.findall(pattern, text)
+    return found[-1] if found else None
+
+
+def _in_sentence(text: str, number: int, word: str) -> bool:
+    """Whether the word stands in the sentence of that number, counted from 1; not where there is no such sentence."""
+    sentences = sentences_of(text)
+    return number <= len(sentences) and count_occurrences(sentences[number - 1], word) > 0
+
+
+BENCHMARK_CHECKERS: Mapping[str, Checker] = {
+    "exact_output": lambda text, params: text.strip() == params["target"].strip(),
+    "one_of": lambda text, params: text.strip() in params["targets"],
+    "lines_among": lambda text, params: all(line.strip() in params["targets"] for line in text.split("\n") if line.strip()),
+    "contains": lambda text, params: params["target"] in text,
+    "last_option": lambda text, params: _last(r"\([A-Z]\)", text) == params["target"],
+    "last_date": lambda text, params: _last(r"\d{2}/\d{2}/\d{4}", text) == params["target"],
+    "last_amount": lambda text, params: _last(r"\$\d+", text) == params["target"],
+    "exact_words": lambda text, params: count_words(text) == params["count"],
+    "under_words": lambda text, params: count_words(text) < params["count"],
+    "short_sentences": lambda text, params: all(count_words(piece) < params["count"] for piece in sentences_of(text)),
+    "words_by_sentence": lambda text, params: all(_in_sentence(text, at, word) for at, word in enumerate(params["words"], start=1)),
+    "sentence_without": lambda text, params: not _in_sentence(text, params["number"], params["word"]),
+    "no_stem": lambda text, params: params["stem"] not in text.lower(),
+    "punctuation": lambda text, params: sum(character in string.punctuation for character in text) == params["count"],
+}
+"""The same for what the published benchmarks ask and code can decide (`tasks.followbench`); the constraints task draws none of them."""
+
+
 def follows(constraint: Mapping[str, Any], text: str) -> bool:
     """Whether the text follows one constraint, given as {"type", "params"}; a blank text follows none.
+
+    Raises:
+        ValueError: no checker for the type; says how to mark a constraint that only a judge can decide.
 
     >>> follows({"type": "no_commas", "params": {}}, "Well, no."), follows({"type": "no_commas", "params": {}}, "  ")
     (False, False)
     """
-    checker = CHECKERS.get(constraint["type"])
+    checker = CHECKERS.get(constraint["type"]) or BENCHMARK_CHECKERS.get(constraint["type"])
     if checker is None:
-        raise ValueError(f"unknown constraint type {constraint['type']!r}; there are {', '.join(CHECKERS)}")
+        raise ValueError(
+            f"unknown constraint type {constraint['type']!r}; there are {', '.join([*CHECKERS, *BENCHMARK_CHECKERS])}; "
+            'one that only a judge can decide needs "truth": false'
+        )
     return bool(text.strip()) and checker(text, constraint["params"])
 
 
-def grade(prompt: Prompt, text: str) -> Reward:
-    """1 if the text follows every constraint of the prompt, else 0; `parts` has 1 or 0 for each type.
+def constraints_of(prompt: Prompt) -> Sequence[Mapping[str, Any]]:
+    """The constraints of a prompt, at least one.
 
     Raises:
-        ValueError: the prompt has no constraints in its `info`, or one of an unknown type.
+        ValueError: the prompt has none in its `info`.
     """
-    constraints = prompt.info.get("constraints")
+    constraints: Sequence[Mapping[str, Any]] | None = prompt.info.get("constraints")
     if not constraints:
         raise ValueError(
             f"prompt {prompt.id} of task {prompt.task!r} has no 'constraints' in its info; this reward grades the constraints task"
         )
-    parts = {constraint["type"]: float(follows(constraint, text)) for constraint in constraints}
-    return Reward(value=min(parts.values()), parts=parts)
+    return constraints
+
+
+def kinds_of(prompt: Prompt) -> list[str]:
+    """hard or soft, for each constraint of the prompt; hard where it does not say."""
+    return [constraint.get("kind", "hard") for constraint in constraints_of(prompt)]
+
+
+def truths_of(prompt: Prompt, text: str) -> list[bool | None]:
+    """Whether the text follows each constraint of the prompt, by code; None where code cannot tell.
+
+    Raises:
+        ValueError: the prompt has no constraints, or code should decide one of an unknown type.
+    """
+    return [follows(constraint, text) if constraint.get("truth", True) else None for constraint in constraints_of(prompt)]
+
+
+def part_names(constraints: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names for `Reward.parts`: the types; the second of a type is `type#2`.
+
+    >>> part_names([{"type": "style"}, {"type": "format"}, {"type": "style"}])
+    ['style', 'format', 'style#2']
+    """
+    types = [constraint["type"] for constraint in constraints]
+    copies = [types[:at].count(name) for at, name in enumerate(types)]
+    return [f"{name}#{count + 1}" if count else name for name, count in zip(types, copies, strict=True)]
+
+
+def grade(prompt: Prompt, text: str) -> Reward:
+    """1 if the text follows every constraint of the prompt, else 0; `parts` has 1 or 0 for each type that code can decide.
+
+    Unscored when code cannot decide all of them: a judge has to pay then.
+
+    Raises:
+        ValueError: the prompt has no constraints in its `info`, or one of an unknown type.
+    """
+    return _graded(prompt, text, "all_pass")
+
+
+def grade_by_mean(prompt: Prompt, text: str) -> Reward:
+    """The share of the constraints that the text follows: `--reward jominy.rewards.constraints:grade_by_mean`. Else as `grade`."""
+    return _graded(prompt, text, "mean")
+
+
+def _graded(prompt: Prompt, text: str, aggregation: str) -> Reward:
+    truths = truths_of(prompt, text)
+    names = part_names(constraints_of(prompt))
+    parts = {name: float(truth) for name, truth in zip(names, truths, strict=True) if truth is not None}
+    value = aggregate(aggregation, kinds_of(prompt), [None if truth is None else float(truth) for truth in truths])
+    return Reward(value=value, parts=parts, note=NEEDS_JUDGE if value is None else "")
 
 
 def grade_loosely(prompt: Prompt, text: str) -> Reward:

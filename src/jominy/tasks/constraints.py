@@ -5,22 +5,26 @@ balanced over types (counts differ by at most one) and over requests; further co
 conflict with the ones already there. A shorter set is the beginning of a longer one of the same seed. When a selection of
 types has used up its plain prompts, the further ones name a reader to write for, four million times as many.
 The gold answer is built from the constraints, the wrong one breaks exactly one of them (`constraint_answers`).
+Each prompt can be said hard, soft or mixed with everything else the same (`renderings`); hard is the default.
 How often SmolLM2-135M-Instruct follows each type stands in `docs/constraints.md`, with the command that measured it.
 Left out: two constraints one of which decides the other (a numbered list has digits); they are in `CONFLICTS` too.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from jominy.records import Message, Prompt, Task
+from jominy.rewards.aggregating import Kind
 from jominy.rewards.constraints import grade, grade_loosely
 from jominy.tasks.base_requests import BASE_REQUESTS
 from jominy.tasks.constraint_answers import gold_text, wrong_text
 from jominy.tasks.identity import identify
+from jominy.tasks.renderings import Rendering, check_rendering, render, split_rendering, with_keys
 
 Item = TypeVar("Item")
 
@@ -194,28 +198,36 @@ def make(options: str = "") -> Task:
 
     Args:
         options: comma-separated; `name` selects a type (none selected: all), `count=N` allows up to N constraints a prompt,
-            1 to 3 (default 3). Example: "no_commas,three_bullets,count=1".
+            1 to 3 (default 3), `least=N` asks for no fewer (default 1). `rendering=hard` (default), `soft` or `mixed` says the same
+            prompts so, `soft_share=X` from 0 to 1 (default 0.5) how many of a mixed set's constraints are soft, `subset=hard` or
+            `soft` keeps only those of a mixed set. Example: "no_commas,three_bullets,count=1,rendering=soft".
 
     Raises:
-        ValueError: an unknown type or key, or a count outside 1 to 3.
+        ValueError: an unknown type or key, a count outside 1 to 3, a type that goes with too few others for `least`, or a rendering without
+            prompts.
 
     >>> task = make("no_commas,title,count=1")
     >>> sorted(prompt.info["types"] for prompt in task.prompts(4, 0))
     [['no_commas'], ['no_commas'], ['title'], ['title']]
     """
-    types, max_constraints = parse_options(options)
+    rendering, others = split_rendering(options)
+    least, others = _split_least(others)
+    types, max_constraints = parse_options(others)
+    check_rendering(rendering, types)
+    _check_least(types, least, max_constraints)
+    counts = range(least, max_constraints + 1)
     name = f"constraints:{options}" if options else "constraints"
     return Task(
         name=name,
         summary=f"instruction following, {len(types)} constraint types, up to {max_constraints} a prompt, by seed without end",
-        prompts=lambda num_prompts, seed: _draw_prompts(name, types, max_constraints, num_prompts, seed),
+        prompts=lambda num_prompts, seed: _draw_prompts(name, types, counts, rendering, num_prompts, seed),
         reward=grade,
         lenient=grade_loosely,
     )
 
 
 def parse_options(options: str) -> tuple[tuple[str, ...], int]:
-    """(selected types, most constraints a prompt) from the text after `constraints:`; see `make`.
+    """(selected types, most constraints a prompt) from the text after `constraints:`, the rendering taken out; see `make`.
 
     >>> parse_options("title, count=1")
     (('title',), 1)
@@ -229,31 +241,67 @@ def parse_options(options: str) -> tuple[tuple[str, ...], int]:
         elif part in TYPES and part not in selected:
             selected.append(part)
         elif part and part not in selected:
-            raise ValueError(f"constraints: cannot read option {part!r}; give count=1, 2 or 3, or types out of {', '.join(TYPES)}")
+            raise ValueError(
+                f"constraints: cannot read option {part!r}; give count=1, 2 or 3, least=1, 2 or 3, rendering=hard, soft or mixed, "
+                f"soft_share=0.5, subset=hard or soft, or types out of {', '.join(TYPES)}"
+            )
     return tuple(selected) or tuple(TYPES), max_constraints
 
 
-def _draw_prompts(task: str, types: Sequence[str], max_constraints: int, num_prompts: int, seed: int) -> list[Prompt]:
+def _split_least(options: str) -> tuple[int, str]:
+    """(fewest constraints a prompt, the other options)."""
+    parts = [piece.strip() for piece in options.split(",")]
+    given = [part for part in parts if part.partition("=")[0].strip() == "least"]
+    values = {part.partition("=")[2].strip() for part in given}
+    if len(given) > 1 or not values <= {"1", "2", "3"}:
+        raise ValueError(f"constraints: least is given once, as 1, 2 or 3; got {', '.join(given)}")
+    return int(values.pop()) if values else 1, ",".join(part for part in parts if part not in given)
+
+
+def _check_least(types: Sequence[str], least: int, max_constraints: int) -> None:
+    """Nothing, when every type goes with enough others."""
+    if least > max_constraints:
+        raise ValueError(f"constraints: least={least} is more than count={max_constraints}")
+    enough = {name for chosen in itertools.combinations(types, least) if compatible(chosen) for name in chosen}
+    if alone := [name for name in types if name not in enough]:
+        raise ValueError(f"constraints: {', '.join(alone)} cannot be one of {least} constraints with others of {', '.join(types)}")
+
+
+def _draw_prompts(task: str, types: Sequence[str], counts: range, rendering: Rendering, num_prompts: int, seed: int) -> list[Prompt]:
     """At most `num_prompts` prompts with distinct ids; fewer only when the selection has no more."""
+    prompts: dict[str, Prompt] = {}
+    if num_prompts > 0:
+        for drawn in _hard_prompts(task, types, counts, seed):
+            prompt = render(drawn, rendering, seed)
+            if prompt is not None:
+                prompts.setdefault(prompt.id, prompt)
+            if len(prompts) == num_prompts:
+                break
+    return list(prompts.values())
+
+
+def _hard_prompts(task: str, types: Sequence[str], counts: range, seed: int) -> Iterator[Prompt]:
+    """Prompts with distinct ids, said hard, in the order in which every rendering takes them."""
     rng = random.Random(f"constraints {seed}")
     type_deck, request_deck = _shuffled_for_ever(types, rng), _shuffled_for_ever(BASE_REQUESTS, rng)
-    prompts: dict[str, Prompt] = {}
+    seen: set[str] = set()
     used_up: set[str] = set()
-    while len(prompts) < num_prompts:
+    while True:
         first = next(type_deck)
         for _ in range(MAX_TRIES):
             request, word = next(request_deck)
             if first in used_up:
                 request = f"{request} {_draw_reader(rng)}"
-            prompt = _make_prompt(task, request, word, _draw_types(first, types, max_constraints, rng), rng)
-            if prompt.id not in prompts:
-                prompts[prompt.id] = prompt
+            chosen = _draw_types(first, types, counts, rng)
+            prompt = _make_prompt(task, request, word, chosen, rng)
+            if prompt.id not in seen and len(chosen) >= counts[0]:
+                seen.add(prompt.id)
+                yield prompt
                 break
         else:
             if first in used_up:
-                break
+                return
             used_up.add(first)
-    return list(prompts.values())
 
 
 def _shuffled_for_ever(items: Sequence[Item], rng: random.Random) -> Iterator[Item]:
@@ -261,9 +309,9 @@ def _shuffled_for_ever(items: Sequence[Item], rng: random.Random) -> Iterator[It
         yield from rng.sample(items, len(items))
 
 
-def _draw_types(first: str, types: Sequence[str], max_constraints: int, rng: random.Random) -> list[str]:
-    """The first type and, by `SHARE_BY_COUNT`, further ones that do not conflict with it or with each other."""
-    count = rng.choices(range(1, max_constraints + 1), weights=SHARE_BY_COUNT[:max_constraints])[0]
+def _draw_types(first: str, types: Sequence[str], counts: range, rng: random.Random) -> list[str]:
+    """The first type and, by `SHARE_BY_COUNT`, further ones that do not conflict with it or with each other, as far as there are any."""
+    count = rng.choices(counts, weights=[SHARE_BY_COUNT[number - 1] for number in counts])[0]
     chosen = [first]
     while len(chosen) < count:
         candidates = [name for name in types if compatible([*chosen, name])]
@@ -283,8 +331,10 @@ def _make_prompt(task: str, request: str, word: str, types: Sequence[str], rng: 
     for name in types:
         params = dict(rng.choice(TYPES[name].choices(word)))
         constraints.append({"type": name, "params": params, "text": rng.choice(TYPES[name].wordings).format(**params)})
-    texts = sorted((constraint["text"] for constraint in constraints), key=lambda text: "\n" in text)  # an example goes to the end
-    messages = (Message(role="user", content=" ".join([request, *texts])),)
+    examples = ["\n" in constraint["text"] for constraint in constraints]  # an example goes to the end
+    kinds: list[Kind] = ["hard" for _ in constraints]
+    content, constraints = with_keys(request, constraints, kinds, examples)
+    messages = (Message(role="user", content=content),)
     broken = rng.choice(types)
     return Prompt(
         id=identify("constraints", messages, None),
@@ -292,5 +342,5 @@ def _make_prompt(task: str, request: str, word: str, types: Sequence[str], rng: 
         messages=messages,
         gold_answer=gold_text(word, constraints),
         wrong_answer=wrong_text(word, constraints, broken),
-        info={"constraints": constraints, "types": list(types), "base": request, "broken": broken},
+        info={"constraints": constraints, "types": list(types), "base": request, "word": word, "broken": broken},
     )

@@ -5,9 +5,10 @@
 
 Every other column is kept in `Prompt.info`, where TRL- and verl-style rewards find it by its name. With a reward that one grades; without
 one a target is needed and `rewards.answers.grade` compares (numbers and formulas by value, words by spelling) with the answer in it, where
-it is a whole solution (`... #### 7`, `... \\boxed{7}`).
+it is a whole solution (`... #### 7`, `... \\boxed{7}`). Without a target, prompts that all have `constraints` are graded by those.
 The gold answer is the target in a box, so `jominy check` can test the default reward; a reward of your own may want another form of
-answer, so then a file may bring its own `gold_answer` and `wrong_answer` columns.
+answer, so then a file may bring its own `gold_answer` and `wrong_answer` columns. A file with a `graded_by` column, as `jominy refine`
+writes one, is graded as that task is (`tasks.graded`).
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from typing import Any
 
 from jominy.files import read_rows as read_rows
 from jominy.records import Message, Prompt, RewardFunction, Task
+from jominy.rewards.constraints import grade as grade_constraints
+from jominy.rewards.constraints import grade_loosely
 from jominy.rewards.extraction import last_box
 from jominy.rewards.loading import load_reward
+from jominy.tasks.graded import GRADED_BY, make_graded
 from jominy.tasks.identity import identify
+from jominy.tasks.rewriting import hidden_in
 
 PROMPT_COLUMNS = ("prompt", "messages", "question", "problem", "input")
 TARGET_COLUMNS = ("target", "answer", "ground_truth", "solution", "label", "reward_model.ground_truth")
@@ -48,12 +53,17 @@ def make(path: str | Path, *, target_column: str | None = None, reward: RewardFu
     path = Path(path)
     rows = list(read_rows(path))
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
+    if GRADED_BY in columns:
+        return make_graded(path, rows, reward)
     prompt_column = _prompt_column(path, columns)
     if target_column is None:
-        target_column = next((name for name in TARGET_COLUMNS if _value(rows[0][1], name) is not None), None)
-    elif all(_value(row, target_column) is None for _, row in rows):
+        target_column = next((name for name in TARGET_COLUMNS if value_of(rows[0][1], name) is not None), None)
+    elif all(value_of(row, target_column) is None for _, row in rows):
         raise ValueError(f"{path} has no target column {target_column!r}; its columns are {', '.join(columns)}")
-    if reward is None:
+    by_constraints = reward is None and target_column is None and all(_has_constraints(row) for _, row in rows)
+    if by_constraints:
+        grade: RewardFunction = grade_constraints
+    elif reward is None:
         if target_column is None:
             raise ValueError(
                 f"{path} has no target column ({', '.join(TARGET_COLUMNS)}) but {', '.join(columns)}, so nothing can be graded; "
@@ -62,7 +72,8 @@ def make(path: str | Path, *, target_column: str | None = None, reward: RewardFu
         grade = default_reward()
     else:
         grade = load_reward(reward) if isinstance(reward, str) else reward
-    prompts = [_prompt(path, where, row, prompt_column, target_column, with_answers=reward is None) for where, row in rows]
+    by_target = reward is None and not by_constraints
+    prompts = [_prompt(path, where, row, prompt_column, target_column, with_answers=by_target) for where, row in rows]
     distinct = list({prompt.id: prompt for prompt in prompts}.values())
 
     def sample(num_prompts: int, seed: int) -> list[Prompt]:
@@ -73,8 +84,8 @@ def make(path: str | Path, *, target_column: str | None = None, reward: RewardFu
         summary=f"{len(distinct)} prompts from {path.name}",
         prompts=sample,
         reward=grade,
-        format=has_closed_box if reward is None else None,
-        lenient=grade if reward is None else None,
+        format=has_closed_box if by_target else None,
+        lenient=grade_loosely if by_constraints else grade if by_target else None,
     )
 
 
@@ -120,7 +131,12 @@ def _prompt_column(path: Path, columns: list[str]) -> str:
     raise ValueError(f"{path} has no prompt column ({', '.join(PROMPT_COLUMNS)}); its columns are {', '.join(columns)}")
 
 
-def _value(row: Mapping[str, Any], column: str) -> Any:
+def _has_constraints(row: Mapping[str, Any]) -> bool:
+    found = row.get("constraints")
+    return isinstance(found, list) and bool(found) and all(isinstance(one, dict) and isinstance(one.get("type"), str) for one in found)
+
+
+def value_of(row: Mapping[str, Any], column: str) -> Any:
     """`row[column]`, where `a.b` is key b of column a; None where there is nothing."""
     if column in row:
         return row[column]
@@ -134,18 +150,18 @@ def _prompt(path: Path, where: str, row: Mapping[str, Any], prompt_column: str, 
     if path.suffix == ".csv" and isinstance(value, str) and value.startswith("[{"):
         value = _conversation(f"{path}, {where}", value)
     messages = as_messages(value, f"{path}, {where}")
-    raw_target = None if target_column is None else _value(row, target_column)
+    raw_target = None if target_column is None else value_of(row, target_column)
     if with_answers and (raw_target is None or not str(raw_target).strip()):
         raise ValueError(f"{path}, {where}: no target in column {target_column!r}")
     target = None if raw_target is None else as_text(raw_target)
     if with_answers and target is not None:
         target = reference_answer(target)
-    info = {name: _plain(item) for name, item in row.items() if name != prompt_column and name not in RESERVED}
+    info = {name: plain(item) for name, item in row.items() if name != prompt_column and name not in RESERVED}
     gold, wrong = (row.get(name) for name in RESERVED)
     if with_answers and target is not None:
         gold, wrong = gold or boxed(target), wrong or boxed(different(target))
     return Prompt(
-        id=identify("file", messages, target),
+        id=identify("file", messages, target or hidden_in(row["constraints"] if _has_constraints(row) else ())),
         task=str(path),
         messages=messages,
         target=target,
@@ -209,6 +225,6 @@ def _conversation(where: str, text: str) -> object:
         raise ValueError(f"{where}: the prompt starts like a list of messages but is not JSON ({error.msg})") from error
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A column's value in JSON's types (Parquet has dates, decimals and bytes too)."""
     return json.loads(json.dumps(value, default=str))

@@ -40,7 +40,8 @@ TASKS: dict[str, TaskEntry] = {
     "constraints": TaskEntry(
         make="jominy.tasks.constraints:make",
         summary="follow one to three code-checkable constraints; made here, without end",
-        options="types such as no_commas,three_bullets (all in docs/constraints.md) and count=1, 2 or 3 a prompt",
+        options="types such as no_commas,three_bullets (all in docs/constraints.md), count=1, 2 or 3 a prompt, "
+        "rendering=hard, soft or mixed, soft_share=0.5, subset=hard or soft",
     ),
     "ifeval": TaskEntry(
         make="jominy.tasks.ifeval:make_ifeval",
@@ -51,6 +52,21 @@ TASKS: dict[str, TaskEntry] = {
         make="jominy.tasks.ifeval:make_ifbench",
         summary="IFBench, prompts with unseen constraints (2507.02833)",
         options="strict or loose, and a .jsonl file",
+    ),
+    "multiif": TaskEntry(
+        make="jominy.tasks.multiif:make",
+        summary="Multi-IF, IFEval's checks over turns and languages (2410.15553), from the hub",
+        options="turns=1, 2 or 3 in one message, language=English or all, strict or loose, and a .csv or .jsonl file",
+    ),
+    "followbench": TaskEntry(
+        make="jominy.tasks.followbench:make",
+        summary="FollowBench, one to five constraints (2310.20410); most of them need a judge",
+        options="content, format, mixed, situation, style, level=1 to 5, code (only what code decides), and a folder",
+    ),
+    "cfbench": TaskEntry(
+        make="jominy.tasks.cfbench:make",
+        summary="CFBench, Chinese prompts with their criteria (2408.01122); needs a judge",
+        options="easy or hard, and a .json file",
     ),
     "math": TaskEntry(
         make="jominy.tasks.math:make",

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 
 from jominy.judging import answers_of, judged_errors, judged_methods
 from jominy.records import Message, Prompt
-from jominy.rewards.endpoint import Endpoint, Reply
+from jominy.rewards.endpoint import ERROR_BYTES, Endpoint, Reply
 from jominy.rewards.judge import FIRST_FAILURES, EndpointJudge, Judge, LocalJudge, read_judge
 from jominy.rewards.questions import MOST_CHARACTERS, error_question, method_question, read_error, read_method, shortened
 from jominy.rewards.taxonomy import TAXONOMY
@@ -40,8 +40,9 @@ def served(answer: Callable[[dict[str, Any]], tuple[int, object, dict[str, str]]
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(data))}.items():
                 self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+            with suppress(ConnectionError):  # who asked no longer waits
+                self.end_headers()
+                self.wfile.write(data)
 
         def log_message(self, format, *args):
             pass
@@ -239,6 +240,25 @@ def test_failures_after_an_answer_do_not_end_the_run(tmp_path):
         assert [reply.kind for reply in judge.ask(questions)] == ["said"] + ["failed"] * 3 * FIRST_FAILURES
 
 
+def test_who_hangs_after_an_answer_is_given_up_after_a_few_questions(tmp_path):
+    def answer(body):
+        return (200, said("yes"), {}) if body["messages"][0]["content"].startswith("good") else (503, "later", {})
+
+    almost = [str(number) for number in range(FIRST_FAILURES - 1)]
+    with served(answer) as (url, seen):
+        worker = EndpointJudge(endpoint=replace(endpoint_at(url), attempts=2), workers=1)
+        judge = Judge(name="f", model="m", max_tokens=9, answer=worker.answer, folder=tmp_path)
+        replies = judge.ask(asks("good 1", *almost, "good 2", *(f"{number} again" for number in almost)))
+        assert [reply.kind for reply in replies] == (["said"] + ["failed"] * (FIRST_FAILURES - 1)) * 2
+        before = len(seen)
+        with pytest.raises(
+            ValueError, match=r"judge m at http://127.*: 8 questions in a row had no answer, the last one: .* HTTP 503: later"
+        ):
+            judge.ask(asks("good 3", *(f"{number} more" for number in range(100))))
+        # two attempts each, and what the worker had begun by then
+        assert len(seen) - before <= 1 + 2 * (FIRST_FAILURES + 1)
+
+
 def test_a_stopped_judge_waits_for_nothing():
     stop, found = threading.Event(), []
     with served(lambda body: (503, "later", {})) as (url, seen):
@@ -309,6 +329,27 @@ def test_a_local_reply_that_was_cut_off_is_unscored():
     replies = dict(answers_of(Talker, 7)(asks("a", "b")))
     assert [replies[0].kind, replies[1].kind] == ["said", "cut"]
     assert "cut off at 7 tokens" in replies[1].note
+
+
+def test_questions_that_do_not_fit_a_local_judge_are_unscored_and_the_others_go_in_companies_of_like_length():
+    asked: list[list[int]] = []
+
+    class Small(ScriptedEngine):
+        context = 20
+
+        def encode(self, prompt):
+            return [1] * len(prompt.messages[0].content)
+
+        def sample(self, prompts, *given):
+            asked.append([len(self.encode(prompt)) for prompt in prompts])
+            return super().sample(prompts, *given)
+
+    lengths = (3, 14, 13, 5, 12, 6)
+    replies = dict(answers_of(Small, 7)(asks(*("x" * length for length in lengths))))
+    # 20 - 7 leave room for 13; 3, 5, 6 are within twice the shortest, and so are 12 and 13
+    assert asked == [[3, 5, 6], [12, 13]]
+    assert [replies[place].kind for place in range(6)] == ["said", "refused", "said", "said", "said", "said"]
+    assert "14 tokens" in replies[1].note
 
 
 def test_an_answer_of_another_address_is_another_reply(tmp_path):
@@ -403,6 +444,37 @@ def test_the_key_is_in_no_error_and_no_repr(tmp_path):
             assert SECRET not in shown
             assert "$OPENAI_API_KEY" in shown
             assert seen[0]["key"] == f"Bearer {SECRET}"
+
+
+HARD = 'sk-a/b"c\\d+/end'
+"""A key that JSON writes with escapes."""
+
+
+def escaped(key: str) -> str:
+    """As some servers write JSON: slashes too, and one letter by its number."""
+    return json.dumps(key)[1:-1].replace("/", "\\/").replace("d", "\\u0064")
+
+
+@pytest.mark.parametrize("key", [SECRET, HARD])
+def test_no_part_of_a_key_is_left_where_a_message_is_cut_short(key):
+    state: dict[str, Any] = {}
+    with served(lambda body: (state["status"], state["content"], {})) as (url, _):
+        endpoint = replace(endpoint_at(url), key=key, key_name="MINE", attempts=1)
+
+        def shown(status: int, content: object) -> str:
+            state.update(status=status, content=content)
+            return endpoint.ask(asks("a")[0]).note
+
+        notes = []
+        for before in [*range(60, 82), *range(150, 206)]:
+            words = f"{'x' * before} {key} and more"
+            notes += [shown(400, {"error": {"message": words}}), shown(400, words), shown(200, words)]
+            notes.append(shown(200, f'{{"no": "{"x" * before}{escaped(key)}"}}'))
+        # a body that is cut where it is read: only spaces before the key, so that it would be shown
+        notes += [shown(400, " " * (ERROR_BYTES - left) + key) for left in range(1, len(key) + 2)]
+        notes += [shown(400, " " * (ERROR_BYTES - left) + escaped(key)) for left in range(1, len(escaped(key)) + 2)]
+    assert all(key[:5] not in note and escaped(key)[:5] not in note for note in notes)
+    assert sum("($MINE)" in note for note in notes) > 100, "what could be shown of it was taken out, not all that was said"
 
 
 @pytest.mark.parametrize("key", [f"{SECRET}\n{SECRET}", f"{SECRET}\x00", f"{SECRET}\u00e9", f"{SECRET}\u200b"])

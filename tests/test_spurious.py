@@ -270,6 +270,8 @@ def test_tasks_that_lack_what_a_reward_needs_are_refused():
 
 def test_every_name_loads_and_brings_its_source(capsys):
     for name, entry in REWARDS.items():
+        if name == "judge":
+            continue  # nothing without somebody to ask: test_judged
         reward = loaded(name, TASK)
         assert reward.name == name
         assert reward.paper == entry.paper

@@ -10,10 +10,11 @@ Left out on purpose: drawing and writing; who calls `Graders.grade` decides what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from types import TracebackType
+from typing import Any
 
 from jominy.records import AnyReward, GroupReward, Prompt, Reward, RewardFunction, Rollout
 from jominy.rewards.boundary import Grader
@@ -75,7 +76,13 @@ class Graders:
         done = [[_graded(rollout, *next(graded)) for rollout in group] for group in groups]
         if self.group_reward is None:
             return done
+        if self.group_reward.judge_all is not None:
+            return _judged_together(self.group_reward.judge_all, prompts, done)
         return [_judged(self.group_reward, prompts, group) for group in done]
+
+    def spent(self) -> Mapping[str, Any] | None:
+        """What judging has cost since the last call; None where nobody counts."""
+        return None if self.group_reward is None or self.group_reward.spent is None else self.group_reward.spent()
 
     @property
     def first_failure(self) -> str:
@@ -109,3 +116,15 @@ def _judged(group_reward: GroupReward, prompts: Mapping[str, Prompt], group: Seq
         return []
     rewards = group_reward.judge(prompts[group[0].prompt_id], group)
     return [replace(rollout, reward=reward) for rollout, reward in zip(group, rewards, strict=True)]
+
+
+def _judged_together(
+    judge_all: Callable[[Sequence[tuple[Prompt, Sequence[Rollout]]]], list[list[Reward]]],
+    prompts: Mapping[str, Prompt],
+    groups: Sequence[list[Rollout]],
+) -> list[list[Rollout]]:
+    """The groups with what the reward pays, which sees all of them at once."""
+    rewards = iter(judge_all([(prompts[group[0].prompt_id], group) for group in groups if group]))
+    return [
+        [replace(rollout, reward=reward) for rollout, reward in zip(group, next(rewards), strict=True)] if group else [] for group in groups
+    ]

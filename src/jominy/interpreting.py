@@ -22,13 +22,12 @@ import pyarrow.compute as pc
 from jominy.explaining import success_of
 from jominy.groups import Groups
 from jominy.interpretation import Interpretation, Told, folders_to_interpret
-from jominy.judging import Opinion, answers_of, judged_errors, judged_methods
+from jominy.judging import Opinion, judged_errors, judged_methods
 from jominy.measures.silhouette import permuted_negative, prompt_clarity
 from jominy.progress import rollout_bar
 from jominy.records import Floats, Ints, Prompt, Task, Working
-from jominy.rewards.judge import EndpointJudge, Judge, LocalJudge, read_judge
-from jominy.sampling import LoadEngine, load_local_engine, resolve_model, sources_of
-from jominy.specs import SampleSpec
+from jominy.rewards.judge import Judge, read_judge
+from jominy.sampling import LoadEngine, load_local_engine, open_judge
 from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of
 from jominy.tallying import MOST_LISTED, Signs, Sorted, interpretation_of
@@ -83,12 +82,13 @@ def interpret_path(
     """
     if responses < 2:
         raise ValueError(f"--responses must be at least 2, got {responses}: methods are compared with each other")
-    wanted = None if judge is None else read_judge(judge)
+    if judge is not None:
+        read_judge(judge)  # a mistake in it is told before anything is read
     load = functools.cache(load_engine)
     found = []
     for name, one in folders_to_interpret(folder):
         run = _read(one, success_of(RunFolder(folder)) if success is None else success)
-        asked = None if judge is None or wanted is None else _judge(judge, wanted, run, load)
+        asked = None if judge is None else open_judge(judge, run.task, run.path / "judge", load)
         interpretation = _interpret(run, asked, responses, seed, quiet=quiet)
         write_json(RunFolder(one).interpretation_file, interpretation.to_json())
         found.append((name, interpretation))
@@ -120,20 +120,6 @@ def _read(path: Path, success: float) -> _Run:
         task=str(run["spec"].get("task", "")),
         policy=str(run["policy"] or table["policy"][0].as_py()),
     )
-
-
-def _judge(name: str, wanted: EndpointJudge | LocalJudge, run: _Run, load: LoadEngine) -> Judge:
-    """The judge with its memory in the run's folder."""
-    folder = run.path / "judge"
-    if isinstance(wanted, EndpointJudge):
-        endpoint = wanted.endpoint
-        return Judge(name=name, model=endpoint.model, max_tokens=endpoint.max_tokens, answer=wanted.answer, folder=folder)
-
-    model = resolve_model(wanted.model, run.task)
-    # a checkpoint that was written over is another judge
-    known_as = " ".join(["local", model, *sources_of(SampleSpec(model=model)).values()])
-    answer = answers_of(functools.partial(load, model, "auto"), wanted.max_tokens)
-    return Judge(name=name, model=known_as, max_tokens=wanted.max_tokens, answer=answer, folder=folder)
 
 
 def _program_of(run: _Run) -> Task | None:

@@ -312,6 +312,10 @@ class GroupReward:
     """Whether it reads `Rollout.entropies`."""
     paper: Paper | None = None
     """Where it comes from."""
+    judge_all: Callable[[Sequence[tuple[Prompt, Sequence[Rollout]]]], list[list[Reward]]] | None = None
+    """Judges many groups at once, in place of `judge`, where that is faster: a judge is asked about all of them side by side."""
+    spent: Callable[[], Mapping[str, Any]] | None = None
+    """What judging has cost since the last call (`rewards.metering.Spent` as JSON); None where there is nothing to count."""
 
 
 AnyReward = RewardFunction | GroupReward

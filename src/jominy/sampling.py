@@ -8,6 +8,7 @@ Left out on purpose: numbers about the rollouts (`diagnosis`) and how tokens are
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import platform
 import re
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,10 +26,14 @@ from jominy.grading import Graders, check_group_size, needs_entropies
 from jominy.packing import rows_to_score
 from jominy.progress import Advance, rollout_bar, stage
 from jominy.records import AnyReward, Prompt, Retrying, RewardFunction, Rollout, Sampling, Task
+from jominy.rewards.metering import Spent
 from jominy.specs import SampleSpec
 from jominy.store import RunFolder
 from jominy.tasks.samples import Samples, parse_samples
 from jominy.tracing import marked
+
+if TYPE_CHECKING:
+    from jominy.rewards.judge import Judge
 
 FLUSH_EVERY_S = 5.0
 RESCORED_GROUPS = 4
@@ -145,12 +150,46 @@ def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, AnyReward, RewardFunc
 
     if spec.reward is not None and names_reward(spec.reward):
         task = load_task(spec.task, target_column=spec.target_column)
-        return task, load_group_reward(spec.reward, task), task.reward
+        return task, load_group_reward(spec.reward, task, open_judge), task.reward
     override = None if spec.reward is None else load_reward(spec.reward)
     task = load_task(spec.task, reward=override, target_column=spec.target_column)
     if override is None:
         return task, task.reward, None
     return task, override, None if task.reward is override else task.reward
+
+
+def open_judge(judge: str, task: str, folder: Path | None = None, load: LoadEngine | None = None) -> Judge:
+    """The judge that a person means, with its memory.
+
+    Args:
+        judge: as `--judge` takes it (`rewards.judge`).
+        task: what a `lab` model is made for.
+        folder: where replies are remembered; None is the user's cache, so that runs share what they have asked.
+        load: loads a model of this machine when it is first asked; None keeps the last one for whoever asks next.
+
+    Raises:
+        ValueError: nobody by that name, or no key where one is named.
+    """
+    from jominy.engines.models import cache_folder
+    from jominy.judging import answers_of
+    from jominy.rewards.judge import EndpointJudge, Judge, read_judge
+
+    wanted = read_judge(judge)
+    folder = folder or cache_folder() / "judge"
+    if isinstance(wanted, EndpointJudge):
+        endpoint = wanted.endpoint
+        return Judge(name=judge, model=endpoint.model, max_tokens=endpoint.max_tokens, answer=wanted.answer, folder=folder)
+    model = resolve_model(wanted.model, task)
+    # a checkpoint that was written over is another judge
+    known_as = " ".join(["local", model, *sources_of(SampleSpec(model=model)).values()])
+    answer = answers_of(functools.partial(load or _kept_engine, model, "auto"), wanted.max_tokens)
+    return Judge(name=judge, model=known_as, max_tokens=wanted.max_tokens, answer=answer, folder=folder)
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_engine(model: str, device: str) -> Engine:
+    """The engine of a local judge: training and evaluating ask the same one."""
+    return load_local_engine(model, device)
 
 
 def _run_to_continue(folder: RunFolder, spec: SampleSpec) -> dict[str, Any] | None:
@@ -293,6 +332,9 @@ def _flush(folder: RunFolder, run: dict[str, Any], waiting: list[Rollout], promp
             grading["unscored"][rollout.reward.note] = grading["unscored"].get(rollout.reward.note, 0) + 1
         grading["gold_unscored"] += int(graders.has_gold and rollout.gold is None)
     grading["first_failure"] = grading["first_failure"] or graders.first_failure
+    if (spent := graders.spent()) is not None:
+        before = Spent.of_json(grading["judge"]) if "judge" in grading else Spent()
+        grading["judge"] = before.plus(Spent.of_json(spent)).to_json()
     folder.write_run(run)
 
 

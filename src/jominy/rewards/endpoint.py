@@ -7,7 +7,8 @@
     a reply cut at max_tokens                   "cut": no text; asked again it would be cut again
     any other refusal, a reply without text     "refused": no text, and why; the next question may fare better
 
-The key is in no message and in no repr, not even where an endpoint repeats it.
+The key is in no message and in no repr, not even where an endpoint repeats it, as it is or escaped as JSON does: it is taken out of all
+that was said before anything is cut short.
 
 Left out on purpose: streaming, tools, and anything that a chat completion has besides its text.
 LIMIT: endpoints that know `max_completion_tokens` only refuse; what they say is in the note.
@@ -19,12 +20,14 @@ import http.client
 import ipaddress
 import json
 import random
+import re
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jominy.rewards.questions import Messages
@@ -37,7 +40,28 @@ LONGEST_WAIT_S = 60.0
 JITTER = 0.25
 """A wait is up to this much longer, so that workers who were refused together do not come back together."""
 STOPPED = "stopped before there was an answer"
+ERROR_BYTES, SHOWN_OF_ERROR, SHOWN_OF_BODY = 4096, 200, 80
+"""Bytes of an error that are read, and characters of it and of what is no completion that are shown."""
+ESCAPED = 6
+"""Characters that JSON may write one character with."""
 Kind = Literal["said", "cut", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one reply has cost.
+
+    Example: Usage(attempts=2, seconds=3.4, prompt_tokens=812, completion_tokens=3)
+    """
+
+    attempts: int = 1
+    """Calls that were made for it."""
+    seconds: float | None = None
+    """From the question to the reply, waits and further attempts included; None where questions are not answered one by one."""
+    prompt_tokens: int | None = None
+    """As the endpoint counts them; None where it does not say."""
+    completion_tokens: int | None = None
+    """The same of the reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +79,8 @@ class Reply:
     kind: Kind = "said"
     """said: there is a text. cut: it reached max_tokens, and would again. refused: the endpoint answered, but not with words. failed:
     nobody answered."""
+    usage: Usage = field(default=Usage(), compare=False, repr=False)
+    """What it has cost; not part of what was said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,20 +124,25 @@ class Endpoint:
         Raises:
             ValueError: key, address or model are wrong; says what to do.
         """
-        stop = stop or threading.Event()
+        started = time.monotonic()
+        reply, attempts = self._reply_to(messages, stop or threading.Event())
+        return replace(reply, usage=replace(reply.usage, attempts=attempts, seconds=time.monotonic() - started))
+
+    def _reply_to(self, messages: Messages, stop: threading.Event) -> tuple[Reply, int]:
+        """The reply and how many attempts it took."""
         attempt, why = 0, STOPPED
         while not stop.is_set():
             attempt += 1
             most, wait_s = self.attempts, self.first_wait_s * 2 ** (attempt - 1)
             try:
-                return self._text_of(self._post(messages))
+                return self._text_of(self._post(messages)), attempt
             except urllib.error.HTTPError as error:
-                why = self._without_key(f"HTTP {error.code}: {_said(error)}")
+                why = f"HTTP {error.code}: {self._said(error)}"
                 if error.code in WRONG:
                     # without its cause, in which an endpoint may have repeated the key
                     raise ValueError(self.complaint(f"{why} ({WRONG[error.code]})")) from None
                 if error.code not in BUSY:
-                    return Reply(text=None, note=why, kind="failed" if error.code == FORBIDDEN else "refused")
+                    return Reply(text=None, note=why, kind="failed" if error.code == FORBIDDEN else "refused"), attempt
                 most = self.attempts_when_too_many if error.code == TOO_MANY else most
                 wait_s = _asked_for(error, wait_s)
             except (OSError, http.client.HTTPException) as error:
@@ -120,7 +151,7 @@ class Endpoint:
                 why = f"no answer after {attempt} attempts, the last one: {why}"
                 break
             stop.wait(min(wait_s, LONGEST_WAIT_S) * (1.0 + JITTER * random.random()))
-        return Reply(text=None, note=why, kind="failed")
+        return Reply(text=None, note=why, kind="failed"), attempt
 
     def _post(self, messages: Messages) -> bytes:
         turns = [{"role": message.role, "content": message.content} for message in messages]
@@ -144,20 +175,40 @@ class Endpoint:
         return "to an address that is neither https nor of this machine it takes key=VARIABLE"
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self.key, f"(${self.key_name})") if self.key else text
+        """The text without the key, in plain letters or as JSON escapes them."""
+        if not self.key:
+            return text
+        pattern = "".join(rf"(?:{re.escape(letter)}|\\{re.escape(letter)}|(?i:\\u{ord(letter):04x}))" for letter in self.key)
+        return re.sub(pattern, lambda _: f"(${self.key_name})", text)
+
+    def _said(self, error: urllib.error.HTTPError) -> str:
+        """The message of an error reply, in short."""
+        raw = error.read(ERROR_BYTES)
+        body = raw.decode("utf-8", "replace")
+        if len(raw) == ERROR_BYTES:
+            body = body[: len(body) - ESCAPED * len(self.key)]  # where it was cut, half a key may stand
+        try:
+            found = json.loads(body)
+            inner = found.get("error", found) if isinstance(found, Mapping) else found
+            body = str(inner.get("message", inner)) if isinstance(inner, Mapping) else str(inner)
+        except ValueError:
+            pass  # not JSON: the body as it is
+        return " ".join(self._without_key(body).split())[:SHOWN_OF_ERROR] or self._without_key(str(error.reason))
 
     def _text_of(self, body: bytes) -> Reply:
         try:
-            choice: Any = json.loads(body)["choices"][0]
+            completion: Any = json.loads(body)
+            choice = completion["choices"][0]
             text, finish = choice["message"]["content"], choice.get("finish_reason")
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            shown = self._without_key(body.decode("utf-8", "replace"))[:80]
+            shown = self._without_key(body.decode("utf-8", "replace"))[:SHOWN_OF_BODY]
             return Reply(text=None, note=f"the endpoint sent no chat completion: {shown!r}", kind="refused")
+        usage = _tokens_told(completion)
         if finish == "length":
-            return Reply(text=None, note=cut_off(self.max_tokens), kind="cut")
+            return Reply(text=None, note=cut_off(self.max_tokens), kind="cut", usage=usage)
         if not isinstance(text, str):
-            return Reply(text=None, note="the endpoint sent a completion without text", kind="refused")
-        return Reply(text=text)
+            return Reply(text=None, note="the endpoint sent a completion without text", kind="refused", usage=usage)
+        return Reply(text=self._without_key(text), usage=usage)
 
 
 def cut_off(max_tokens: int) -> str:
@@ -181,16 +232,12 @@ def takes_default_key(url: str) -> bool:
         return False  # a name
 
 
-def _said(error: urllib.error.HTTPError) -> str:
-    """The message of an error reply, in short."""
-    body = error.read(4096).decode("utf-8", "replace")
-    try:
-        found = json.loads(body)
-        inner = found.get("error", found) if isinstance(found, Mapping) else found
-        body = str(inner.get("message", inner)) if isinstance(inner, Mapping) else str(inner)
-    except ValueError:
-        pass  # not JSON: the body as it is
-    return " ".join(body.split())[:200] or str(error.reason)
+def _tokens_told(completion: Mapping[str, Any]) -> Usage:
+    """The tokens that a completion says it took; what is no count is not told."""
+    told = completion.get("usage")
+    counts = [told.get(name) if isinstance(told, Mapping) else None for name in ("prompt_tokens", "completion_tokens")]
+    prompt, reply = (count if type(count) is int and count >= 0 else None for count in counts)
+    return Usage(prompt_tokens=prompt, completion_tokens=reply)
 
 
 def _asked_for(error: urllib.error.HTTPError, otherwise_s: float) -> float:

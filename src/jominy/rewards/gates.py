@@ -70,7 +70,8 @@ def truth_of(prompt: Prompt, rollout: Rollout) -> bool | None:
 def paid(rollout: Rollout, value: float, **parts: float) -> Reward:
     """A reward with named parts, which keeps the answer that was found."""
     assert rollout.reward is not None
-    return Reward(value=float(value), parts=parts, answer=rollout.reward.answer)
+    numbers = {name: float(part) for name, part in parts.items()}  # a verdict may be a bool, and is stored as a number
+    return Reward(value=float(value), parts=numbers, answer=rollout.reward.answer)
 
 
 def unscored(rollout: Rollout, why: str = "") -> Reward:

@@ -8,6 +8,7 @@
 A reply is written aside and renamed as soon as it is there, so a run that is cut off asks only what is left, and a second run asks nothing.
 A question without an answer is unscored for this run and asked anew by the next. A reply is kept as it came: how it is read is `questions`.
 $OPENAI_API_KEY goes unasked to https addresses and to this machine only; elsewhere a key has to be named, key=VARIABLE.
+What asking costs is counted (`metering`).
 Left out on purpose: sampling several replies and voting; a judge here is greedy. Loading a local model, which the verb does.
 """
 
@@ -16,7 +17,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +27,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from jominy.rewards.endpoint import Endpoint, Reply, takes_default_key
+from jominy.rewards.metering import Meter
 from jominy.rewards.options import read_options
 from jominy.rewards.questions import Messages
 
@@ -34,6 +38,8 @@ ENDPOINT_OPTIONS = {"model": "", "key": DEFAULT_KEY, "max_tokens": "4096", "time
 LOCAL_OPTIONS = {"max_tokens": "256"}
 FIRST_FAILURES = 8
 """When so many questions fail before any is answered, it is not the questions."""
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""Names that are shown in messages; anything else behind key= may be the key itself."""
 FORMS = "http://localhost:8000/v1,model=NAME for an endpoint, or local:smollm2 for a model on this machine"
 
 Answer = Callable[[Sequence[Messages]], Iterator[tuple[int, Reply]]]
@@ -59,6 +65,8 @@ class Judge:
     """Where replies are remembered."""
     unanswered: dict[str, Reply] = field(default_factory=dict, repr=False)
     """Replies without text of this run, by key: a question that failed once is not asked again until the next run."""
+    meter: Meter = field(default_factory=Meter, repr=False, compare=False)
+    """Counts what asking costs."""
 
     def ask(self, questions: Sequence[Messages], on_reply: Callable[[int], None] = lambda finished: None) -> list[Reply]:
         """The replies, in the order of the questions; equal questions are asked once.
@@ -76,14 +84,18 @@ class Judge:
         on_reply(sum(times[key] for key in replies))
         left = {key: messages for key, messages in zip(keys, questions, strict=True) if key not in replies}
         order = list(left)
+        self.meter.count(len(questions))
+        started = time.monotonic()
         for place, reply in self.answer(list(left.values())):
             key = order[place]
+            self.meter.add(reply)
             if reply.text is None:
                 self.unanswered[key] = reply
             if reply.kind in ("said", "cut"):
                 self._remember(key, left[key], reply)
             replies[key] = reply
             on_reply(times[key])
+        self.meter.wait(time.monotonic() - started)
         return [replies[key] for key in keys]
 
     def key(self, messages: Messages) -> str:
@@ -149,7 +161,8 @@ class EndpointJudge:
         """Replies as they come; an error ends it, and what was not begun is not asked.
 
         Raises:
-            ValueError: key, address or model are wrong, or the first `FIRST_FAILURES` questions failed all.
+            ValueError: key, address or model are wrong, the first `FIRST_FAILURES` questions failed all, or as many in a row had no answer
+                after every attempt: then each further one would take as long.
         """
         waiting: SimpleQueue[int] = SimpleQueue()
         for place in range(len(questions)):
@@ -186,7 +199,7 @@ class EndpointJudge:
             done.put(None)
 
     def _collected(self, done: SimpleQueue[tuple[int, Reply | ValueError] | None], num_workers: int) -> Iterator[tuple[int, Reply]]:
-        num_failed, answered = 0, False
+        num_failed, answered, silent = 0, False, 0
         while num_workers:
             found = done.get()
             if found is None:
@@ -199,6 +212,10 @@ class EndpointJudge:
             num_failed += 1
             if not answered and num_failed == FIRST_FAILURES:
                 raise ValueError(self.endpoint.complaint(f"the first {num_failed} questions all failed, the last one: {reply.note}"))
+            # a question that is refused fails at once; who hangs takes all attempts, and minutes, for each
+            silent = silent + 1 if reply.kind == "failed" and reply.usage.attempts >= self.endpoint.attempts else 0
+            if silent == FIRST_FAILURES:
+                raise ValueError(self.endpoint.complaint(f"{silent} questions in a row had no answer, the last one: {reply.note}"))
             yield place, reply
 
 
@@ -218,16 +235,18 @@ def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> Endpoi
     """
     where, _, rest = spec.partition(",")
     if address_of(spec):
-        if "@" in where:
-            raise ValueError("judge: a password in the address would be written into results; put it in a variable, and write key=VARIABLE")
+        if "@" in where or "?" in where:
+            what = "a password" if "@" in where else "a query"
+            raise ValueError(f"judge: {what} in the address would be written into results; put it in a variable, and write key=VARIABLE")
         given = read_options("judge", rest, ENDPOINT_OPTIONS)
         options = ENDPOINT_OPTIONS | given
         if not options["model"]:
-            raise ValueError(f"judge {spec!r} names no model; write {where},model=NAME")
+            raise ValueError(f"judge at {where} names no model; write {where},model=NAME")
         # a file or a shell may have left a line end on it
         key = environment.get(options["key"], "").strip()
         if not key and "key" in given:
-            raise ValueError(f"judge {spec!r} takes its key from ${options['key']}, which is not set; set it, or name another with key=")
+            shown = f"${options['key']}" if VARIABLE.fullmatch(options["key"]) else "what stands behind key= (it may be a key: not shown)"
+            raise ValueError(f"judge at {where} takes its key from {shown}, which is not set; name a variable that holds it")
         if "key" not in given and not takes_default_key(where):
             key = ""
         endpoint = Endpoint(
@@ -243,7 +262,7 @@ def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> Endpoi
     if kind == LOCAL and model:
         options = LOCAL_OPTIONS | read_options("judge", rest, LOCAL_OPTIONS)
         return LocalJudge(model=model, max_tokens=_whole("max_tokens", options["max_tokens"]))
-    raise ValueError(f"no judge {spec!r}; write {FORMS}")
+    raise ValueError(f"no judge {where!r}; write {FORMS}")
 
 
 def address_of(spec: str) -> str:

@@ -50,3 +50,12 @@ def did_you_mean(name: str, known: Collection[str]) -> str:
     """
     close = difflib.get_close_matches(name, known, n=3)
     return f"did you mean {' or '.join(close)}? " if close else ""
+
+
+def one_of(reward: str, name: str, value: str, known: Collection[str]) -> None:
+    """Raises ValueError where an option has none of its values.
+
+    >>> one_of("judge", "mode", "batch", ("batch", "pointwise"))
+    """
+    if value not in known:
+        raise ValueError(f"{reward}: {name} is one of {', '.join(known)}; got {value!r}")

@@ -1,11 +1,13 @@
-"""What a judge is asked about a response, and how its reply is read: which error, and which of the methods seen so far.
+"""What a judge is asked about a response, and how its reply is read: which error, which method, whether it meets constraints.
 
     error_question  -> ... "Code: E3.1"        read_error  -> "E3.1", or why the reply says nothing
     method_question -> ... "Method: 2"         read_method -> 2, or 0 for a new one, or why
+    constraint_question  -> "yes"             read_verdict  -> True, or why
+    constraints_question -> "1: yes" ...      read_verdicts -> [True, ...], or why
 
 The words are ours (`prompts/*.txt`): the paper's are not known. Reading is strict: the last line of the reply, in that form and of the
-choices that were given, and no other line of the form. Anything else is unscored; nothing is guessed. What a model thinks aloud in
-<think> is not part of its reply.
+choices that were given, and no other line of the form; of constraints, the verdicts and nothing else. Anything else is unscored; nothing
+is guessed. What a model thinks aloud in <think> is not part of its reply.
 Question and responses stand between lines with a word that none of them contains, so that none can end its own part.
 LIMIT: a text longer than its share of MOST_CHARACTERS loses its middle, and the judge is told so; an error that stands there goes unseen.
 """
@@ -28,6 +30,8 @@ MOST_CHARACTERS = 12_000
 """Of all the responses in one question."""
 NEW_METHOD = re.compile(r"new", re.IGNORECASE)
 THOUGHT = "</think>"
+VERDICT = re.compile(r"(yes|no)\.?", re.IGNORECASE)
+NUMBERED_VERDICT = re.compile(r"(\d{1,4})[:.)]\s*(yes|no)\.?", re.IGNORECASE)
 FENCE_CHARACTERS = 10
 
 
@@ -45,6 +49,31 @@ def method_question(prompt: Prompt, representatives: Sequence[str], response: st
     fence = fence_of(question, new, *known)
     methods = "".join(f"===== {fence} RESPONSE {number}\n{text}\n" for number, text in enumerate(known, start=1))
     return _asked("method.txt", fence=fence, question=question, methods=methods, response=new)
+
+
+def constraint_question(prompt: Prompt, response: str, constraint: str) -> Messages:
+    """Ask whether a response meets one constraint; the shared part comes first, so that an endpoint may keep it."""
+    question, said = _conversation(prompt), shortened(response, MOST_CHARACTERS)
+    return _asked("constraint.txt", fence=fence_of(question, said, constraint), question=question, response=said, constraints=constraint)
+
+
+def constraints_question(prompt: Prompt, response: str, constraints: Sequence[str]) -> Messages:
+    """Ask which of several constraints a response meets, all in one."""
+    question, said = _conversation(prompt), shortened(response, MOST_CHARACTERS)
+    fence = fence_of(question, said, *constraints)
+    listed = "\n".join(f"===== {fence} CONSTRAINT {number}\n{text}" for number, text in enumerate(constraints, start=1))
+    count = str(len(constraints))
+    return _asked("constraints.txt", fence=fence, question=question, response=said, constraints=listed, count=count)
+
+
+def words_asked() -> str:
+    """Stands for the words in which constraints are asked about: verdicts on other words are another judge's.
+
+    >>> len(words_asked())
+    12
+    """
+    words = "".join(_template(name) for name in ("constraint.txt", "constraints.txt"))
+    return hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
 def fence_of(*contents: str) -> str:
@@ -90,6 +119,36 @@ def read_method(reply: str, num_methods: int) -> tuple[int | None, str]:
     return (number, "") if 1 <= number <= num_methods else (None, f"no method of the list: {found[:40]!r}")
 
 
+def read_verdict(reply: str) -> tuple[bool | None, str]:
+    """(whether the constraint is met, "") or (None, why the reply does not say).
+
+    >>> read_verdict("Yes."), read_verdict("<think>yes?</think> no")
+    ((True, ''), (False, ''))
+    >>> read_verdict("Yes, I think so")
+    (None, 'the reply is neither yes nor no')
+    """
+    said = VERDICT.fullmatch(reply.rpartition(THOUGHT)[2].strip())
+    return (None, "the reply is neither yes nor no") if said is None else (said[1].lower() == "yes", "")
+
+
+def read_verdicts(reply: str, num_constraints: int) -> tuple[list[bool] | None, str]:
+    """(whether each constraint is met, "") or (None, why the reply does not say): one line for each, in order, and nothing else.
+
+    >>> read_verdicts("1: yes\\n2: no", 2), read_verdicts("1: yes", 2)
+    (([True, False], ''), (None, '1 verdicts for 2 constraints'))
+    """
+    lines = [line.strip() for line in reply.rpartition(THOUGHT)[2].splitlines() if line.strip()]
+    said = [NUMBERED_VERDICT.fullmatch(line) for line in lines]
+    found = [one for one in said if one is not None]
+    if len(found) < len(said) or not said:
+        return None, "the reply is not one line `number: yes` or `number: no` a constraint"
+    if len(found) != num_constraints:
+        return None, f"{len(found)} verdicts for {num_constraints} constraints"
+    if [int(one[1]) for one in found] != list(range(1, num_constraints + 1)):
+        return None, "the verdicts are not numbered 1, 2, ... in order"
+    return [one[2].lower() == "yes" for one in found], ""
+
+
 def shortened(text: str, most: int) -> str:
     """The text, or its beginning and its end with a note of how much is missing between.
 
@@ -120,7 +179,23 @@ def _conversation(prompt: Prompt) -> str:
     return "\n".join(f"[{message.role}] {message.content}" for message in prompt.messages)
 
 
-def _asked(name: str, *, fence: str, question: str, response: str, kinds: str = "", answer: str = "", methods: str = "") -> Messages:
-    template = Template(resources.files("jominy.rewards").joinpath("prompts", name).read_text(encoding="utf-8"))
-    filled = template.substitute(fence=fence, question=question, response=response, kinds=kinds, answer=answer, methods=methods)
+def _template(name: str) -> str:
+    return resources.files("jominy.rewards").joinpath("prompts", name).read_text(encoding="utf-8")
+
+
+def _asked(
+    name: str,
+    *,
+    fence: str,
+    question: str,
+    response: str,
+    kinds: str = "",
+    answer: str = "",
+    methods: str = "",
+    constraints: str = "",
+    count: str = "",
+) -> Messages:
+    template = Template(_template(name))
+    given = {"kinds": kinds, "answer": answer, "methods": methods, "constraints": constraints, "count": count}
+    filled = template.substitute(given, fence=fence, question=question, response=response)
     return (Message(role="user", content=filled),)

@@ -9,6 +9,7 @@
     majority          1[answer = label]     the group's most common answer: `votes`                      (2504.16084)
     entropy           mean log p            how sure the policy was: mean log-probability a token, or minus the mean entropy
     noisy             C, flipped            at two stated rates: `noise`
+    judge             aggregate(verdicts)   code on hard constraints, a judge on soft ones: `judged`             (2601.04954)
 
 F and C are defined in `gates`. Coins are a function of who the rollout is (`noise.uniform`). The truth is graded first and kept as gold.
 Left out on purpose: rewards of one text that need no group (`contains_python`, `no_repetition`): a function of your own does that.
@@ -24,12 +25,15 @@ import numpy as np
 
 from jominy.records import GroupReward, Paper, Prompt, Reward, Rollout, Task
 from jominy.rewards.gates import GATES, Gate, gate_of, paid, unscored
+from jominy.rewards.judged import DEFAULTS, PRECISION, OpenJudge, load_judged
+from jominy.rewards.noise import DEFAULTS as NOISY
 from jominy.rewards.noise import make_noisy, share_in, toss
 from jominy.rewards.options import read_options
 from jominy.rewards.votes import SHAO, TTRL, make_incorrect_label, make_majority
 
 MIRAGE = Paper(arxiv="2508.21188", title="Mirage or Method?", where="section 3; released rewards")
 AGARWAL = Paper(arxiv="2505.15134", title="The Unreasonable Effectiveness of Entropy Minimization in LLM Reasoning", where="EM-RL")
+JUDGE = "judge"
 FORMS = GATES[:-1]
 """Gates of the rewards that are nothing without one."""
 
@@ -68,8 +72,13 @@ def names_reward(spec: str) -> bool:
     raise ValueError(f"no reward {spec!r}{hint}\nThere are\n{known}\nor your own as my_rewards.py:fn")
 
 
-def load_group_reward(spec: str, task: Task) -> GroupReward:
-    """The reward that `NAME` or `NAME:option=value,option=value` means on a task.
+def load_group_reward(spec: str, task: Task, open_judge: OpenJudge | None = None) -> GroupReward:
+    """The reward that `NAME` or `NAME:option=value,option=value` means on a task; `judge:WHO,option=value` names somebody first.
+
+    Args:
+        spec: as `--reward` takes it.
+        task: what it is to judge.
+        open_judge: how a judge is opened, for the reward that has one.
 
     Raises:
         ValueError: an option is unknown or out of range, or the task lacks what the reward needs.
@@ -80,6 +89,9 @@ def load_group_reward(spec: str, task: Task) -> GroupReward:
     """
     name, _, options = spec.partition(":")
     entry = REWARDS[name]
+    if name == JUDGE:
+        given = read_options(name, f"who={options}", entry.defaults)
+        return replace(load_judged({**entry.defaults, **given}, task, open_judge), name=spec)
     return replace(entry.make({**entry.defaults, **read_options(name, options, entry.defaults)}, task), name=spec)
 
 
@@ -204,9 +216,15 @@ REWARDS: dict[str, RewardEntry] = {
     ),
     "noisy": RewardEntry(
         make=make_noisy,
-        summary="the task's own reward, or of=my_rewards.py:fn, flipped at stated rates",
-        defaults={"false_accept": "0", "false_reject": "0", "of": ""},
+        summary="the task's reward, or of=my_rewards.py:fn, flipped at stated rates (mode=iid, per_constraint, systematic, matched:FILE)",
+        defaults=NOISY,
         paper=None,
+    ),
+    JUDGE: RewardEntry(
+        make=lambda settings, task: load_judged(settings, task, None),
+        summary="constraints: soft ones as a judge sees them (judge:http://HOST/v1,model=NAME or judge:local:MODEL), hard ones by code",
+        defaults=DEFAULTS,
+        paper=PRECISION,
     ),
 }
 """{name: how it is made}, in the order of the listing."""

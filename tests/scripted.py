@@ -15,6 +15,8 @@ LOGP = -0.5
 class ScriptedEngine:
     """Says the gold answer on every `right_every`-th rollout and the known-wrong one else; can be stopped after some groups."""
 
+    context: int | None = None
+
     def __init__(self, right_every: int = 2, stop_after: int | None = None, logp_of_scorer: float = LOGP) -> None:
         self.name = "scripted"
         self.right_every = right_every

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,9 +162,9 @@ def test_each_prompt_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     admit = SharedLanes.admit
 
-    def counted(lanes: SharedLanes, prompts: list[list[int]], num_rows: list[int]) -> torch.Tensor:
+    def counted(lanes: SharedLanes, prompts: list[list[int]], *how: Any) -> torch.Tensor:
         read.extend(len(prompt) for prompt in prompts)
-        return admit(lanes, prompts, num_rows)
+        return admit(lanes, prompts, *how)
 
     monkeypatch.setattr(SharedLanes, "admit", counted)
     prompts = [tiny.prompt(number, number + 1) for number in range(5)]

@@ -26,6 +26,11 @@ class Engine(Protocol):
         """Where and how it computes, e.g. `cpu, float32, 2 threads`, as recorded in run.json."""
         ...
 
+    @property
+    def context(self) -> int | None:
+        """Longest sequence of prompt and response in tokens; None where nobody knows of a limit."""
+        ...
+
     def sample(
         self, prompts: Sequence[Prompt], num_rollouts: int, sampling: Sampling, seed: int, on_progress: OnProgress | None = None
     ) -> Iterator[list[Rollout]]:
@@ -50,11 +55,6 @@ class ContinuingEngine(Engine, Protocol):
     @property
     def vocabulary(self) -> str:
         """Size and fingerprint of the vocabulary; two engines that agree in it read and write the same tokens."""
-        ...
-
-    @property
-    def context(self) -> int | None:
-        """Longest sequence of prompt and response in tokens; None where nobody knows of a limit."""
         ...
 
     def encode_text(self, text: str) -> list[int]:

@@ -144,6 +144,7 @@ class Loop:
         text_stops: TextStops | None,
         device: torch.device,
         on_progress: OnProgress | None,
+        positions: Sequence[list[int]] | None = None,
     ) -> None:
         """Longer prompts go first, so that neighbours have like lengths and the padding is small.
 
@@ -160,7 +161,9 @@ class Loop:
             text_stops: texts that do; None without any.
             device: of the logits.
             on_progress: called every few steps.
+            positions: of each prompt, where its tokens stand when some were left out; None is 0, 1, 2, ...
         """
+        self.positions = positions
         self.lanes, self.capacity, self.prompts, self.prompt_ids = lanes, capacity, prompts, prompt_ids
         self.rollouts, self.begun, self.sampling, self.seed, self.device = rollouts, begun, sampling, seed, device
         self.limit_G = sampling.max_tokens - np.array(begun, dtype=np.int64)
@@ -209,7 +212,8 @@ class Loop:
         """Reads the prompts, appends the rows and draws their first tokens."""
         first_row = len(self.columns)
         counts = [len(portion.indices) for portion in portions]
-        logits_PV = self.lanes.admit([self.prompts[portion.group] for portion in portions], counts)
+        places = None if self.positions is None else [self.positions[portion.group] for portion in portions]
+        logits_PV = self.lanes.admit([self.prompts[portion.group] for portion in portions], counts, places)
         for portion in portions:
             self.columns.append(portion, self._uniforms(portion))
         return self._draw(logits_PV, np.repeat(np.arange(len(portions)), counts), np.arange(first_row, len(self.columns)))

@@ -34,8 +34,11 @@ class Lanes(Protocol):
     one_prompt_at_a_time: bool
     """Whether `admit` takes a single prompt and only when no row is in flight."""
 
-    def admit(self, prompts: list[list[int]], num_rows: list[int]) -> torch.Tensor:
-        """Appends num_rows[i] rows for prompt i; returns [prompts, V] float32 logits of the token after each prompt, free to overwrite."""
+    def admit(self, prompts: list[list[int]], num_rows: list[int], positions: list[list[int]] | None = None) -> torch.Tensor:
+        """Appends num_rows[i] rows for prompt i; returns [prompts, V] float32 logits of the token after each prompt, free to overwrite.
+
+        `positions` says where each token stands when some were left out before it, increasing; None is 0, 1, 2, ...
+        """
         ...
 
     def step(self, tokens_B: torch.Tensor) -> torch.Tensor:
@@ -60,6 +63,7 @@ class SharedLanes:
         self.prompt_of_row_B: Ints = np.zeros(0, dtype=np.int64)
         self.own_length_B: Ints = np.zeros(0, dtype=np.int64)
         self.prompt_length_P: Ints = np.zeros(0, dtype=np.int64)
+        self.left_out_P: Ints = np.zeros(0, dtype=np.int64)
         none = torch.zeros(0, dtype=torch.int64, device=network.device)
         self.plan = Plan(
             num_rows=0,
@@ -78,13 +82,14 @@ class SharedLanes:
         self.seated = False
 
     @torch.inference_mode()
-    def admit(self, prompts: list[list[int]], num_rows: list[int]) -> torch.Tensor:
+    def admit(self, prompts: list[list[int]], num_rows: list[int], positions: list[list[int]] | None = None) -> torch.Tensor:
         """See `Lanes`; prompts are read together in right-padded batches, which causal attention makes exact."""
         logits_PV = torch.empty(len(prompts), self.network.num_words, device=self.network.device)
         widest = max(len(prompt) for prompt in prompts)
         step = max(1, PREFILL_TOKENS // widest)
         for first in range(0, len(prompts), step):
-            self._read(prompts[first : first + step], logits_PV[first : first + step])
+            places = None if positions is None else positions[first : first + step]
+            self._read(prompts[first : first + step], places, logits_PV[first : first + step])
         numbers = np.arange(len(self.prompt_length_P) - len(prompts), len(self.prompt_length_P))
         self.prompt_of_row_B = np.concatenate([self.prompt_of_row_B, np.repeat(numbers, num_rows)])
         self.own_length_B = np.concatenate([self.own_length_B, np.zeros(sum(num_rows), dtype=np.int64)])
@@ -96,7 +101,7 @@ class SharedLanes:
         """See `Lanes`."""
         device = self.network.device
         self._plan_step()
-        positions_B = torch.from_numpy(self.prompt_length_P[self.prompt_of_row_B] + self.own_length_B).to(device)
+        positions_B = torch.from_numpy((self.prompt_length_P + self.left_out_P)[self.prompt_of_row_B] + self.own_length_B).to(device)
         seen = torch.empty(0, device=device)[None, None, None]
         with self.network.packed:
             hidden_BH = self.network.decoder(
@@ -127,17 +132,28 @@ class SharedLanes:
         number_P = np.zeros(len(self.prompt_length_P), dtype=np.int64)
         number_P[order_P] = np.arange(len(order_P))
         self.prompt_of_row_B, self.prompt_length_P = number_P[self.prompt_of_row_B], self.prompt_length_P[order_P]
+        self.left_out_P = self.left_out_P[order_P]
         self.seated = False
         return order_B
 
-    def _read(self, prompts: list[list[int]], logits_PV: torch.Tensor) -> None:
+    def _read(self, prompts: list[list[int]], positions: list[list[int]] | None, logits_PV: torch.Tensor) -> None:
         """Computes some prompts, keeps their keys and values, writes the logits that follow them."""
         network = self.network
         width = max(len(prompt) for prompt in prompts)
         tokens_PS = torch.tensor([prompt + [0] * (width - len(prompt)) for prompt in prompts], device=network.device)
         cache = DynamicCache(config=network.model.config)
         with network.packed:
-            hidden_PSH = network.decoder(input_ids=tokens_PS, past_key_values=cache, use_cache=True).last_hidden_state
+            if positions is None:
+                hidden_PSH = network.decoder(input_ids=tokens_PS, past_key_values=cache, use_cache=True).last_hidden_state
+            else:
+                hidden_PSH = network.decoder(
+                    input_ids=tokens_PS,
+                    position_ids=torch.tensor([place + [0] * (width - len(place)) for place in positions], device=network.device),
+                    # a ready mask: from positions with gaps, transformers would take one row for several packed sequences
+                    attention_mask=causal_mask(width, network.device, network.model.dtype),
+                    past_key_values=cache,
+                    use_cache=True,
+                ).last_hidden_state
         last_P = torch.tensor([len(prompt) - 1 for prompt in prompts], device=network.device)
         assert network.head is not None
         network.head.write(hidden_PSH[torch.arange(len(prompts), device=network.device), last_P], logits_PV)
@@ -149,6 +165,8 @@ class SharedLanes:
             layer.prompt_keys[first:last, :, :width] = read.keys
             layer.prompt_values[first:last, :, :width] = read.values
         self.prompt_length_P = np.concatenate([self.prompt_length_P, [len(prompt) for prompt in prompts]])
+        left_out = [0] * len(prompts) if positions is None else [place[-1] + 1 - len(place) for place in positions]
+        self.left_out_P = np.concatenate([self.left_out_P, np.array(left_out, dtype=np.int64)])
 
     def _make_room(self, layer: SharedPrefixLayer, read: Any, num_prompts: int, width: int) -> None:
         """Buffers for `num_prompts` prompts of `width` tokens and for the rows."""
@@ -200,8 +218,9 @@ class PlainLanes:
         self.cache = DynamicCache(config=network.model.config)
 
     @torch.inference_mode()
-    def admit(self, prompts: list[list[int]], num_rows: list[int]) -> torch.Tensor:
-        """See `Lanes`."""
+    def admit(self, prompts: list[list[int]], num_rows: list[int], positions: list[list[int]] | None = None) -> torch.Tensor:
+        """See `Lanes`; without `positions`, since windows and states count the tokens that they see."""
+        assert positions is None
         (prompt,), (count,) = prompts, num_rows
         device = self.network.device
         self.cache = DynamicCache(config=self.network.model.config)
@@ -227,6 +246,11 @@ class PlainLanes:
         if len(order_B):
             self.cache.reorder_cache(torch.from_numpy(order_B).to(self.network.device))
         return order_B
+
+
+def causal_mask(width: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """[1, 1, width, width] 0 where a token may look, the lowest number behind it."""
+    return torch.full((width, width), torch.finfo(dtype).min, device=device, dtype=dtype).triu(1)[None, None]
 
 
 def _seats(prompt_of_row_B: Ints, num_prompts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -23,7 +23,7 @@ from jominy.engines.network import Network
 from jominy.engines.pieces import pieces_of
 from jominy.engines.scoring import logit_norms, score
 from jominy.engines.stopping import TextStops
-from jominy.records import Floats, Prompt, Rollout, Row, Sampling
+from jominy.records import Bools, Floats, Prompt, Rollout, Row, Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,6 +110,46 @@ class LocalEngine:
             return
         identities, indices = [prompt.id for prompt in prompts], [range(num_rollouts)] * len(prompts)
         for group, drawings in self._loop(encoded, identities, indices, [0] * len(prompts), sampling, seed, on_progress).run():
+            yield [self._rollout(prompts[group], drawing, sampling, seed) for drawing in drawings]
+
+    def sample_blind(
+        self,
+        prompts: Sequence[Prompt],
+        hidden: Sequence[Bools],
+        num_rollouts: int,
+        sampling: Sampling,
+        seed: int,
+        on_progress: OnProgress | None = None,
+    ) -> Iterator[list[Rollout]]:
+        """As `sample`, but no token outside the hidden ones attends to them: what the model writes when it cannot see them.
+
+        Since no other token looks at them, they are left out of the forward, and the others keep their positions: the same numbers as a
+        mask gives. The draws have the uniforms that `sample` has for the same seed, so the two are paired. Not to be stored or trained on.
+
+        Args:
+            prompts: distinct ids.
+            hidden: of each prompt, [S] which of its tokens (`encode`) are hidden; never the last, from which the response is drawn.
+            num_rollouts: G, at least 1.
+            sampling: as in `sample`.
+            seed: as in `sample`.
+            on_progress: as in `sample`.
+
+        Raises:
+            ValueError: as `sample`; what is hidden does not fit the prompt; or the model has windows or states, which count tokens.
+        """
+        _check(num_rollouts, sampling)
+        encoded = [self.encode(prompt) for prompt in prompts]
+        self.check_lengths(prompts, encoded, sampling.max_tokens)
+        _check_hidden(prompts, encoded, hidden)
+        if not self.network.shared:
+            raise ValueError(f"'{self.name}' has windows, caps or states; tokens can be hidden only from a model with plain full attention")
+        if not prompts:
+            return
+        positions = [np.flatnonzero(~hidden_S).tolist() for hidden_S in hidden]
+        kept = [[tokens[place] for place in places] for tokens, places in zip(encoded, positions, strict=True)]
+        identities, indices = [prompt.id for prompt in prompts], [range(num_rollouts)] * len(prompts)
+        loop = self._loop(kept, identities, indices, [0] * len(prompts), sampling, seed, on_progress, positions)
+        for group, drawings in loop.run():
             yield [self._rollout(prompts[group], drawing, sampling, seed) for drawing in drawings]
 
     def continue_from(
@@ -215,6 +255,7 @@ class LocalEngine:
         sampling: Sampling,
         seed: int,
         on_progress: OnProgress | None,
+        positions: Sequence[list[int]] | None = None,
     ) -> Loop:
         """The loop of one call; see `Loop`."""
         self.network.refresh()
@@ -233,6 +274,7 @@ class LocalEngine:
             text_stops=TextStops(self.tokenizer, sampling.stops) if sampling.stops else None,
             device=self.network.device,
             on_progress=on_progress,
+            positions=positions,
         )
 
     def _capacity(self, prompt_tokens: int, num_rollouts: int, max_tokens: int) -> int:
@@ -301,6 +343,19 @@ def _alike(begun: Sequence[Rollout]) -> list[list[int]]:
     for position, rollout in enumerate(begun):
         groups.setdefault((rollout.prompt_id, tuple(rollout.token_ids.tolist())), []).append(position)
     return [sorted(positions, key=lambda position: begun[position].index) for positions in groups.values()]
+
+
+def _check_hidden(prompts: Sequence[Prompt], encoded: Sequence[Sequence[int]], hidden: Sequence[Bools]) -> None:
+    """A mark for each token, and something left to draw from."""
+    if len(prompts) != len(hidden):
+        raise ValueError(f"{len(prompts)} prompts came with the hidden tokens of {len(hidden)}")
+    for prompt, tokens, hidden_S in zip(prompts, encoded, hidden, strict=True):
+        if hidden_S.dtype != np.bool_ or hidden_S.shape != (len(tokens),):
+            raise ValueError(
+                f"prompt {prompt.id} has {len(tokens)} tokens; each needs true or false, not {hidden_S.dtype} {hidden_S.shape}"
+            )
+        if hidden_S[-1]:
+            raise ValueError(f"the last token of prompt {prompt.id} cannot be hidden; the response is drawn from it")
 
 
 def _check_begun(begun: Sequence[Rollout], prompts: Mapping[str, Prompt], max_tokens: int) -> None:

@@ -245,6 +245,11 @@ class TabularEngine:
         """Where it computes."""
         return "numpy, float64"
 
+    @property
+    def context(self) -> int | None:
+        """None: a table has all the responses that there are."""
+        return None
+
     def encode(self, prompt: Prompt) -> list[int]:
         """The number of the prompt's table: `prompt.info["table"]`, or 0."""
         table = int(prompt.info.get("table", 0))

@@ -158,6 +158,11 @@ class Remembering:
         for group in self.memory[key]:
             yield [replace(rollout, policy=self.engine.name) for rollout in group]
 
+    @property
+    def context(self) -> int | None:
+        """See `Engine`."""
+        return self.engine.context
+
     def logprobs(self, rows: Sequence[Row]) -> list[Floats]:
         """See `Engine`."""
         return self.engine.logprobs(rows)

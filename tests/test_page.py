@@ -253,6 +253,11 @@ def test_a_prompt_column_that_is_no_conversation_is_named(diagnosis: dict[str, A
         page_of(diagnosis, [{**rows[0], "reward_parts": "[1]"}], None)
 
 
+def test_reward_parts_are_numbers_whatever_another_writer_stored(rows: list[dict[str, Any]]) -> None:
+    row = {**rows[0], "reward_parts": json.dumps({"clean": True, "form": 0.5, "why": "none", "odd": None, "wide": float("inf")})}
+    assert json.dumps(rollout_of(row, 0, 1.0)["parts"]) == '{"clean": 1.0, "form": 0.5}'
+
+
 def test_numbers_read_alike() -> None:
     shown = [
         number(v, u) for v, u in ((0.5, "share"), (32.0, "prompts"), (32.5, "prompts"), (1e-5, "share"), (-3.0, "z"), (7, ""), (1.5e6, ""))

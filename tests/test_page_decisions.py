@@ -201,6 +201,9 @@ def test_bars_lie_in_their_rows_and_the_undefined_is_left_out() -> None:
     # a row without any bar says so
     *_, said = draw_bars(["first", "second"], [Series(name="a", measures=[measure(None), measure(2.0)])], "size")["data"]
     assert (said["text"], said["y"]) == (["undefined"], [0])
+    # a mark only where there is an interval, or no length to see
+    _, marks = draw_bars(["a", "b", "c"], [Series(name="a", measures=[measure(1.0), measure(0.0), measure(1.0, 0.5, 2.0)])], "size")["data"]
+    assert [size > 0 for size in marks["marker"]["size"]] == [False, True, True]
 
 
 # ---- which responses are shown

@@ -10,16 +10,13 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from jominy.blockcurves import BLOCKS, curve, evaluation_columns, step_columns
 from jominy.formatting import clock
 from jominy.watching import (
-    BLOCKS,
     PLAIN_SILENCE_S,
     PlainPanel,
     Watched,
-    curve,
-    evaluation_columns,
     picture,
-    step_columns,
     step_text,
     training_panel,
 )
@@ -120,6 +117,21 @@ def test_weights_of_groups_have_a_row_where_a_recipe_weighs_them(width):
     assert "w ESS" not in "".join(drawn(seen, width))
     assert "weights 0.819 to 1.221 ESS 96.1 %" in step_text(step_line(1, group_weights=weights), 30, None)
     assert "weights" not in step_text(step_line(1, group_weights=None), 30, None)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_what_a_proxy_pays_has_a_line_where_one_pays(width):
+    pay = {"gap": {"value": -0.125, "low": -0.2, "high": -0.05}, "false_accepts": {"value": 0.234}, "echo": {"value": None}}
+    seen = watched()
+    seen.step(step_line(1, pay=pay))
+    lines = drawn(seen, width)
+    assert "paid−gold −0.12 [−0.20, −0.05] false accepts 23 % echo – claims –" in " ".join(" ".join(lines).split())
+    assert {cell_len(line) for line in lines} == {width}
+    assert len(lines) <= 23
+    seen.step(step_line(2))
+    assert "gold" not in "".join(drawn(seen, width))
+    assert "paid-gold −0.12 [−0.20, −0.05]  false accepts 23 %" in step_text(step_line(1, pay=pay), 30, None)
+    assert "gold" not in step_text(step_line(1), 30, None)
 
 
 @pytest.mark.parametrize("width", [80, 140])

@@ -141,6 +141,8 @@ def assert_same_run(found: Path, expected: Path, step: int) -> None:
 class ScriptedTrainer:
     """A training engine without a model: says what `say(prompt id, call, index)` says, call 0 being the first batch it is asked for."""
 
+    context: int | None = None
+
     def __init__(self, say: Callable[[str, int, int], str]) -> None:
         self.policy, self.name, self.device, self.say = "scripted", "scripted", "nowhere", say
         self.asked: list[list[tuple[str, int]]] = []

@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jominy.audited import Audit
+    from jominy.auditing import audit
     from jominy.checking import check
     from jominy.diagnosis import diagnose, diagnose_path
     from jominy.explaining import explain, explain_path
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
     from jominy.recipes.loading import load_recipe
     from jominy.recipes.recipe import Recipe
     from jominy.records import Finding, GroupReward, Measure, Message, Prompt, Reward, Rollout, Sampling, Task
+    from jominy.refined import Refined
+    from jominy.refining import refine
     from jominy.reporting import report
     from jominy.results import Diagnosis
     from jominy.rewards.boundary import Grader
     from jominy.rewards.loading import load_reward
     from jominy.sampling import sample
     from jominy.specs import DataSpec, DiagnosisSpec, EvaluateSpec, RunSpec, SampleSpec, UpdateSpec
+    from jominy.specs.auditing import AuditSpec
+    from jominy.specs.refining import RefineSpec
     from jominy.store import RunFolder
     from jominy.studies.running import study
     from jominy.tables import groups_of, read_rollouts
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from jominy.training import train
 
 _HOMES = {
+    "audited": ("Audit",),
+    "auditing": ("audit",),
     "checking": ("check",),
     "diagnosis": ("diagnose", "diagnose_path"),
     "explaining": ("explain", "explain_path"),
@@ -44,11 +52,15 @@ _HOMES = {
     "recipes.recipe": ("Recipe",),
     "records": ("Finding", "GroupReward", "Measure", "Message", "Prompt", "Reward", "Rollout", "Sampling", "Task"),
     "reporting": ("report",),
+    "refined": ("Refined",),
+    "refining": ("refine",),
     "results": ("Diagnosis",),
     "rewards.boundary": ("Grader",),
     "rewards.loading": ("load_reward",),
     "sampling": ("sample",),
     "specs": ("DataSpec", "DiagnosisSpec", "EvaluateSpec", "RunSpec", "SampleSpec", "UpdateSpec"),
+    "specs.auditing": ("AuditSpec",),
+    "specs.refining": ("RefineSpec",),
     "store": ("RunFolder",),
     "studies.running": ("study",),
     "tables": ("groups_of", "read_rollouts"),
@@ -59,6 +71,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Audit",
+    "AuditSpec",
     "DataSpec",
     "Diagnosis",
     "DiagnosisSpec",
@@ -73,6 +87,8 @@ __all__ = [
     "Message",
     "Prompt",
     "Recipe",
+    "RefineSpec",
+    "Refined",
     "Reward",
     "Rollout",
     "RunFolder",
@@ -81,6 +97,7 @@ __all__ = [
     "Sampling",
     "Task",
     "UpdateSpec",
+    "audit",
     "check",
     "diagnose",
     "diagnose_path",
@@ -93,6 +110,7 @@ __all__ = [
     "load_reward",
     "load_task",
     "read_rollouts",
+    "refine",
     "report",
     "sample",
     "study",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
 from jominy.advice import advise
+from jominy.audited import audit_in, load_audit
 from jominy.costing import cost_of
 from jominy.evidence import Evidence, Probed, gather
 from jominy.findings import run_checks
@@ -33,6 +34,7 @@ from jominy.specs import DiagnosisSpec
 from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of, read_rollouts
 from jominy.thresholds import thresholds_with
+from jominy.trusting import paid_by_another
 from jominy.verdict import decide
 
 MAX_PROMPTS_LISTED = 2000
@@ -46,6 +48,7 @@ def diagnose_path(
     *,
     own_code: bool = False,
     quiet: bool = True,
+    audit: Path | None = None,
 ) -> Diagnosis:
     """Diagnose a run folder or a file of rollouts, and write `diagnosis.json` into the run folder (or into `out`).
 
@@ -58,6 +61,7 @@ def diagnose_path(
         out: where to write; None writes into the run folder.
         own_code: whether the run's task may be somebody's own code; True where the user has just named it.
         quiet: no line that says what takes time.
+        audit: folder or file of what `audit` found of the reward that will pay; None takes the one in the run folder, where there is one.
 
     Raises:
         ValueError: what cannot be read, naming file, line or column (see `tables.read_rollouts`).
@@ -76,6 +80,10 @@ def diagnose_path(
         first_failure = next((note for note in notes.filter(pc.not_equal(notes, "")).slice(0, 1).to_pylist()), "")
     groups = groups_of(table, spec.success, path=path)
     probed = None if run is None else read_probes(path, run, spec.success, own_code=own_code, quiet=quiet)
+    if audit is not None or (path.is_dir() and audit_in(path) is not None):
+        found = load_audit(audit or path)
+        other = "" if run is None or audit is not None else paid_by_another(found, run["spec"].get("reward"))
+        probed = replace(probed or Probed(), audit=found, paid_by=other)
     diagnosis = diagnose(groups, spec, source=source, run=run, first_failure=first_failure, probed=probed)
     folder = out if out is not None else path if path.is_dir() else None
     if folder is not None:

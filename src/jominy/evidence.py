@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jominy.audited import Audit
 from jominy.groups import Groups
 from jominy.measures.clarity import Clarity, measure_clarity
 from jominy.measures.clarity_by_size import SIZES, ClarityBySize, clarity_by_size
@@ -48,6 +49,10 @@ class Probed:
     """Groups of another task, drawn alike."""
     evaluation_task: str = ""
     """Its name."""
+    audit: Audit | None = None
+    """What an audit found of a reward; None without one."""
+    paid_by: str = ""
+    """What pays in the run, where that is not who was audited; empty where it is, or nobody knows."""
     missing: Mapping[str, str] = field(default_factory=lambda: dict(NOT_PROBED))
     """Code of a check -> what it would take, for those that cannot run."""
 

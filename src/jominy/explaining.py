@@ -28,6 +28,7 @@ from jominy.measures.paired import FALSE_DISCOVERY_RATE, fisher_exact_P, gained_
 from jominy.measures.passk import CODEX, pass_at_k, powers_of_two
 from jominy.measures.silhouette import prompt_clarity
 from jominy.outcome import HEADROOM, read_outcome
+from jominy.overseeing import oversee
 from jominy.pairing import Side, pair_folders
 from jominy.records import Floats, Ints, Measure, Paper
 from jominy.results import Threshold
@@ -78,7 +79,8 @@ def explain_training(folder: Path, *, success: float | None = None, seed: int = 
     success = success_of(RunFolder(folder)) if success is None else success
     explanation = explain(folder / first["folder"], folder / last["folder"], success=success, seed=seed)
     source = {"path": str(folder), **explanation.source, "before_step": first["step"], "after_step": last["step"]}
-    return replace(explanation, source=source)
+    watched = oversee(folder)
+    return replace(explanation, source=source, oversight=None if watched is None else watched.to_json())
 
 
 def success_of(folder: RunFolder) -> float:

@@ -173,6 +173,9 @@ class Explanation:
     """Whether solving or deciding changed, a `decided.Decided` as JSON; None where responses do not try again or nobody has looked."""
     why_no_decisions: str = ""
     """Then, why, where somebody has looked; else empty."""
+    oversight: Mapping[str, Any] | None = None
+    """What training paid beside the truth, and whether that is hacking: an `oversight.Oversight` as JSON; None where the truth paid, where
+    two run folders are compared, and in an explanation from before there was one."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of `explanation.json`."""

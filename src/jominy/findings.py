@@ -17,6 +17,7 @@ from jominy.live_checks import check_graded, check_power, check_signal, check_su
 from jominy.papers import ALIGNMENT, CLARITY, DAPO, PRECISION
 from jominy.records import Finding, Severity, Skipped
 from jominy.thresholds import Thresholds
+from jominy.trusting import check_audit
 
 SEVERITY_ORDER: tuple[Severity, ...] = ("stop", "fix", "watch", "good")
 
@@ -250,6 +251,7 @@ CHECKS: dict[str, Check] = {
     "clarity": check_clarity,
     "no-probability": check_probability,
     "reward": check_reward,
+    "audit": check_audit,
     "sampler-gap": check_gap,
 }
 MEANINGLESS_OFF_THE_LINE = ("alignment", "chance", "clarity")

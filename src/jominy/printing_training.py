@@ -12,6 +12,7 @@ from rich.table import Table
 
 from jominy.explanation import Change, Explanation, Moves, signed, signed_interval
 from jominy.formatting import brief, interval, number, unit_sign
+from jominy.oversight import Oversight
 from jominy.records import Measure
 from jominy.store import RunFolder
 
@@ -23,6 +24,7 @@ OUTCOME_STYLE = {
     "worse": "bold red",
     "unknown": "bold yellow",
 }
+SEVERITY_STYLE = {"stop": "bold red", "fix": "yellow", "watch": "cyan", "good": "green"}
 MAX_PARTS = 12
 """Parts of the reward that the terminal lists, those that moved most; the page and explanation.json hold all."""
 
@@ -100,6 +102,39 @@ def _print_format_skill(console: Console, explanation: Explanation) -> None:
     console.print(_change_table("Format against skill", (parts.answered, parts.accuracy)))
     told = [f"{signed(part.value, part.unit)} points {signed_interval(part)}" for part in (parts.format_part, parts.skill_part)]
     console.print(f"Of the pass@1 change, answering at all gives {escape(told[0])}, answering right {escape(told[1])}.")
+
+
+def print_oversight(oversight: Oversight | None, console: Console | None = None) -> None:
+    """What training paid beside the truth: its findings, then every number; nothing where the truth paid."""
+    if oversight is None:
+        return
+    console = console or Console()
+    print_held(oversight, console)
+    table = Table(title=f"What training paid, over {oversight.num_steps} steps", title_justify="left")
+    for name in ("number", "first third", "last third", "difference", "99 %"):
+        table.add_column(name, justify="left" if name in ("number", "99 %") else "right", no_wrap=name == "99 %")
+    for course in oversight.courses:
+        found = course.ends
+        table.add_row(
+            escape(course.name), _value(course.first), _value(course.last), signed(found.value, found.unit), signed_interval(found)
+        )
+    console.print(table)
+    if oversight.held_out.value is not None:
+        found = oversight.held_out
+        console.print(f"Held-out truth goes with what training pays: rank correlation {number(found.value)} {interval(asdict(found))}")
+
+
+def print_held(oversight: Oversight | None, console: Console | None = None) -> None:
+    """Whether the reward is being hacked, as a run ends: its findings, else one line; nothing where the truth paid."""
+    if oversight is None:
+        return
+    console = console or Console()
+    for finding in oversight.findings:
+        style = SEVERITY_STYLE[finding.severity]
+        console.print(f"[{style}]{finding.severity.upper():>5}[/] [bold]{escape(finding.title)}[/] [dim]({finding.code})[/]")
+        console.print(f"      {escape(finding.prescription)}")
+    word = {"holds": "no hacking shown", "unknown": "cannot tell whether it is hacked"}.get(oversight.held, oversight.held)
+    console.print(f"reward {word} [dim]({escape(oversight.rule)})[/]", soft_wrap=True, highlight=False)
 
 
 def print_trained(folder: Path, page: Path | None, console: Console | None = None) -> None:

@@ -2,6 +2,7 @@
 
     steps.jsonl                                     one JSON object a line, one line an optimiser step, key `step` (1 = first)
     evaluations.jsonl                               one line an evaluation, key `step` (0 = before training), key `folder`
+    audits.jsonl                                    one line a count of the reward's verdicts, key `step` (`paying`)
     evaluations/step-00030/start_logprobs.parquet   prompt_id, index, logprobs_start: each response scored again under the start, T = 1
 
 A line is one write, flushed to disk, so a kill leaves at most one broken line, at the end; the next line starts anew behind it. Readers
@@ -25,6 +26,7 @@ from jominy.store import SCHEMA_VERSION, read_parquet, write_bytes, write_parque
 
 STEPS_FILE = "steps.jsonl"
 EVALUATIONS_FILE = "evaluations.jsonl"
+AUDITS_FILE = "audits.jsonl"
 EXPLANATION_FILE = "explanation.json"
 START_LOGPROBS_FILE = "start_logprobs.parquet"
 
@@ -86,6 +88,11 @@ def read_steps(folder: Path) -> list[dict[str, Any]]:
 def read_evaluations(folder: Path) -> list[dict[str, Any]]:
     """The evaluations of a training folder, ascending by step; of a step that was evaluated twice the later line."""
     return _by_step(read_lines(folder / EVALUATIONS_FILE)[0])
+
+
+def read_audits(folder: Path) -> list[dict[str, Any]]:
+    """The counts of the reward's verdicts in a training folder, ascending by step; none where the truth pays."""
+    return _by_step(read_lines(folder / AUDITS_FILE)[0])
 
 
 def first_live_step(lines: Sequence[Mapping[str, Any]]) -> int | None:

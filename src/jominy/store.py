@@ -5,6 +5,7 @@
     rollouts/part-*.parquet   one row a rollout, schema below, one file a flush
     diagnosis.json            what `diagnose` found
     interpretation.json       what `interpret` found; judge/ holds the replies it rests on
+    audit/                    what `audit` found of who rewards it (`auditing`)
     report.html               the page
     probes/NAME/              further run folders of the same model and task: few_shot, eval, contamination-60 ...
 

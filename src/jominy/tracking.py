@@ -67,15 +67,23 @@ def flat_numbers(line: Mapping[str, Any]) -> dict[str, float]:
     {'train/reward': 0.25, 'train/num_rows': 64.0}
     >>> flat_numbers({"step": 0, "folder": "evaluations/step-00000", "pass_at_1": {"value": 0.5, "low": 0.4, "high": 0.6}, "kl_nats": None})
     {'eval/pass_at_1': 0.5, 'eval/pass_at_1_low': 0.4, 'eval/pass_at_1_high': 0.6}
+    >>> flat_numbers({"step": 3, "pay": {"gap": {"value": 0.1, "low": None, "high": 0.2}}})
+    {'train/pay_gap': 0.1, 'train/pay_gap_high': 0.2}
     """
     prefix = "eval" if "pass_at_1" in line else "train"
     numbers: dict[str, float] = {}
     for name, value in line.items():
-        parts = value if isinstance(value, Mapping) else {"value": value}
-        for part, number in parts.items():
-            if name != "step" and isinstance(number, int | float):
-                numbers[f"{prefix}/{name}" if part == "value" else f"{prefix}/{name}_{part}"] = float(number)
+        if name != "step":
+            numbers |= _numbers_in(f"{prefix}/{name}", value)
     return numbers
+
+
+def _numbers_in(name: str, value: Any) -> dict[str, float]:
+    """Every number of a value under its path; `value` of an estimate has the estimate's own name."""
+    if isinstance(value, Mapping):
+        parts = (_numbers_in(name if part == "value" else f"{name}_{part}", inner) for part, inner in value.items())
+        return {path: number for found in parts for path, number in found.items()}
+    return {name: float(value)} if isinstance(value, int | float) else {}
 
 
 class NoTracker:

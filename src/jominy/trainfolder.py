@@ -1,6 +1,7 @@
 """The folder of a training run: where things are, whether the run in it is the one that is asked for, and how a run goes on.
 
     run.json steps.jsonl evaluations.jsonl prompts.parquet        what was run, and how it went
+    audits.jsonl                                                  the verdicts of a reward that is not the truth, counted now and then
     rollouts/part-00012-*.parquet                                 the rollouts of step 12
     evaluations/step-00010/                                       run folders of the held-out prompts
     checkpoints/step-00010/ checkpoints/best/ model/              Hugging Face folders
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from jominy.specs import RunSpec
-from jominy.steplog import EVALUATIONS_FILE, EXPLANATION_FILE, STEPS_FILE, read_evaluations, truncate_after
+from jominy.steplog import AUDITS_FILE, EVALUATIONS_FILE, EXPLANATION_FILE, STEPS_FILE, read_evaluations, truncate_after
 from jominy.store import SCHEMA_VERSION, RunFolder, read_json, write_json
 
 FOLDERS = ("evaluations", "checkpoints", "stopped", "model", "swap", "gradients")
@@ -27,8 +28,8 @@ FOLDERS = ("evaluations", "checkpoints", "stopped", "model", "swap", "gradients"
 
 BEST_NOTE = "best.json"
 
-FREE_TO_CHANGE = {"steps", "keep", "save_every", "microbatch", "recompute", "patience"}
-"""Fields that may differ when a run goes on: they say how long and how, not what."""
+FREE_TO_CHANGE = {"steps", "keep", "save_every", "microbatch", "recompute", "patience", "audit_every"}
+"""Fields that may differ when a run goes on: they say how long and how, or what is counted besides, not what is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ class TrainFolder:
     def evaluations_file(self) -> Path:
         """`evaluations.jsonl`."""
         return self.path / EVALUATIONS_FILE
+
+    @property
+    def audits_file(self) -> Path:
+        """`audits.jsonl`; not there where the truth pays."""
+        return self.path / AUDITS_FILE
 
     @property
     def model(self) -> Path:
@@ -90,6 +96,7 @@ class TrainFolder:
         """Removes what was written after `step`, so that the run can go on from there."""
         truncate_after(self.steps_file, step)
         truncate_after(self.evaluations_file, step)
+        truncate_after(self.audits_file, step)
         (self.path / EXPLANATION_FILE).unlink(missing_ok=True)
         for part in self.run.parts():
             if int(part.name.split("-")[1]) > step:
@@ -120,7 +127,7 @@ class TrainFolder:
     def clear(self) -> None:
         """Removes what a run wrote here, `run.json` first, and nothing else."""
         self.run.clear()
-        for file in (self.steps_file, self.evaluations_file, self.path / EXPLANATION_FILE):
+        for file in (self.steps_file, self.evaluations_file, self.audits_file, self.path / EXPLANATION_FILE):
             file.unlink(missing_ok=True)
         for name in ("tracking_id",):
             (self.path / name).unlink(missing_ok=True)
@@ -149,7 +156,7 @@ def check_vacant(folder: TrainFolder) -> None:
     Raises:
         ValueError: something does; it may be anybody's.
     """
-    found = [name for name in (*FOLDERS, "rollouts", STEPS_FILE, EVALUATIONS_FILE) if (folder.path / name).exists()]
+    found = [name for name in (*FOLDERS, "rollouts", STEPS_FILE, EVALUATIONS_FILE, AUDITS_FILE) if (folder.path / name).exists()]
     if found:
         raise ValueError(f"{folder.path} holds {', '.join(found)} but no run.json; choose another --out, or let --overwrite remove them")
 

@@ -28,9 +28,11 @@ from jominy.batches import Batch, Drawer
 from jominy.engines import Explosion, TrainingEngine
 from jominy.evaluating import evaluate
 from jominy.interrupting import finish_step_first
+from jominy.paying import audit_line, pay_line
 from jominy.preparing import Plan, begin, prepare, where_it_stands
 from jominy.progress import stage
 from jominy.recipes.recipe import Recipe
+from jominy.rewards.metering import Spent
 from jominy.sampling import resolve_model
 from jominy.schedule import learning_rate_at
 from jominy.selecting import kept_selection
@@ -198,6 +200,10 @@ class Run:
             "sampling_s": batch.sampling_s,
             "grading_s": batch.grading_s,
         }
+        if self._proxy_pays():
+            line["pay"] = pay_line(batch.drawn, self.prompts, spec.data.success)
+        if (spent := self.drawer.graders.spent()) is not None:
+            line["judge"] = Spent.of_json(spent).line()
         line |= {"update_s": update_s, "sampling_tokens_per_s": speed(line["num_tokens"], batch.sampling_s)}
         line |= {"update_tokens_per_s": speed(seen["update_tokens"], update_s), "memory_gib": peak_memory_gib()}
         self._write(step, batch, {**line, "step_s": time.monotonic() - started})
@@ -205,6 +211,7 @@ class Run:
     def _write(self, step: int, batch: Batch, line: dict[str, Any]) -> None:
         """Rollouts first, then the line that says they are whole."""
         self.folder.run.append_rollouts([rollout for group in batch.drawn for rollout in group], self.prompts, number=step)
+        self._audit(step, batch)
         append_line(self.folder.steps_file, line)
         self.lines.append(line)
         if line["live_share"] and first_live_step(self.lines) == step:
@@ -215,6 +222,18 @@ class Run:
             why = nothing_to_learn(self.plan.recipe, batch, self.lines)
             self.say_status("stopped", why=why)
             raise ValueError(why)
+
+    def _proxy_pays(self) -> bool:
+        """Whether what pays is another thing than the truth."""
+        return self.plan.gold is not None and self.plan.recipe.source != "demonstrations"
+
+    def _audit(self, step: int, batch: Batch) -> None:
+        """Counts the reward's verdicts at the first step, which the start drew, and every so often."""
+        every = self.spec.evaluate.audit_every
+        if every and (step == 1 or step % every == 0) and self._proxy_pays():
+            counted = audit_line(step, batch.drawn, self.prompts, self.spec.data.success)
+            if counted is not None:
+                append_line(self.folder.audits_file, counted)
 
     def _teaches(self, line: dict[str, Any]) -> bool:
         """Whether a reward moved the weights: a KL term moves them too, also where no token may be credited."""

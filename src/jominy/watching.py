@@ -1,6 +1,5 @@
 """What a person sees while a run trains: a live panel on a terminal, one plain line a step elsewhere, nothing when quiet.
 
-    column c of a curve W wide, over N steps, is the mean of the steps c N // W + 1 ... max(c N // W + 1, (c + 1) N // W)
     time left = steps left x (wall time of the last 20 steps / their number), evaluations and saving between them included
 
 The panel shows what `steps.jsonl` and `evaluations.jsonl` hold and computes nothing else; what is None or not finite is a dash.
@@ -16,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jominy.blockcurves import curve, evaluation_columns, scale, step_columns
 from jominy.formatting import brief, clock, number
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.panel import Panel as Frame
     from rich.table import Table
 
@@ -30,7 +30,6 @@ PLAIN_SILENCE_S = 30.0
 """Without a terminal, say where a step is when nothing was said for this long."""
 STEPS_IN_ESTIMATE = 20
 LABEL_WIDTH, LEAST_CURVE_WIDTH, VALUE_WIDTH, CELL_WIDTH = 10, 8, 30, 25
-BLOCKS = " ▁▂▃▄▅▆▇█"
 CELLS: tuple[tuple[str, str, str], ...] = (
     *(("live", "live_share", "share"), ("all right", "all_right_share", "share"), ("all wrong", "all_wrong_share", "share")),
     *(("entropy", "entropy_nats", "nats"), ("KL", "kl_nats", "nats"), ("grad norm", "grad_norm", "")),
@@ -41,6 +40,9 @@ CELLS: tuple[tuple[str, str, str], ...] = (
 """(label, key of a steps.jsonl line, unit): the cells under the curves, five rows of three or three rows of five."""
 WEIGHT_CELLS = (("weights", "min", "max", ""), ("w ESS", "ess_share", None, "share"), ("S' < 0", "below_zero_share", None, "share"))
 """(label, key of its `group_weights`, key of the other end or None, unit): the row of cells below, where a recipe weighs groups."""
+
+PAY_CELLS = (("false accepts", "false_accepts"), ("echo", "echo"), ("claims", "claims"))
+"""(label, key of its `pay`): shares behind the gap, on a line below, where the reward that pays is not the truth."""
 
 PLAIN = (
     *(("reward", "reward"), ("pass", "pass_rate"), ("live", "live_share"), ("length", "mean_length"), ("truncated", "truncated_share")),
@@ -216,6 +218,8 @@ def step_text(line: Line, num_steps: int, left_s: float | None) -> str:
     if line.get("group_weights"):
         low, high, share = (known(line["group_weights"].get(key)) for key in ("min", "max", "ess_share"))
         parts.append(f"weights {number(low)} to {number(high)} ESS {number(share, 'share')} %")
+    if line.get("pay"):
+        parts.append(f"paid-gold {pay_text(line['pay'])}")
     if line.get("num_unscored"):
         parts.append(f"unscored {line['num_unscored']}")
     seconds = known(line.get("step_s"))
@@ -247,6 +251,20 @@ def estimate_text(estimate: Mapping[str, float | None] | None) -> str:
     return f"{number(value, 'share')}{between} %"
 
 
+def pay_text(pay: Mapping[str, Any]) -> str:
+    """What training paid beyond the truth, on one line.
+
+    >>> gap, share = {"value": 0.118, "low": 0.05, "high": 0.19}, {"value": 0.23}
+    >>> pay_text({"gap": gap, "false_accepts": share, "echo": {"value": None}})
+    '+0.12 [0.05, 0.19]  false accepts 23 %  echo –  claims –'
+    """
+    gap, low, high = (known((pay.get("gap") or {}).get(part)) for part in ("value", "low", "high"))
+    between = "" if low is None or high is None else f" [{low:.2f}, {high:.2f}]"
+    shares = [(label, known((pay.get(key) or {}).get("value"))) for label, key in PAY_CELLS]
+    told = [f"{label} {'–' if share is None else f'{100 * share:.0f} %'}" for label, share in shares]
+    return "  ".join(["–" if gap is None else f"{gap:+.2f}{between}", *told]).replace("-", "−")
+
+
 def stage_text(seen: Watched) -> str:
     """What is going on now: `sampling 24/64 rollouts  412 tokens/s  0:05  (last step 8.1 s)`."""
     elapsed_s = seen.now_s() - seen.stage_started_s
@@ -266,56 +284,6 @@ def known(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def step_columns(values: Mapping[int, float | None], num_steps: int, width: int) -> list[float | None]:
-    """[width] mean of the steps under each column; None where there is none yet.
-
-    >>> step_columns({1: 0.0, 2: 1.0}, num_steps=4, width=8)          # two columns a step, two steps to come
-    [0.0, 0.0, 1.0, 1.0, None, None, None, None]
-    >>> step_columns({1: 0.0, 2: 1.0, 3: 1.0, 4: None}, num_steps=4, width=2)
-    [0.5, 1.0]
-    """
-    columns: list[float | None] = []
-    for column in range(width):
-        first = column * num_steps // width + 1
-        last = max(first, (column + 1) * num_steps // width)
-        here = [value for step in range(first, last + 1) if (value := values.get(step)) is not None]
-        columns.append(sum(here) / len(here) if here else None)
-    return columns
-
-
-def evaluation_columns(values: Mapping[int, float | None], num_steps: int, width: int) -> list[float | None]:
-    """[width] the last evaluation under each column; step 0 is the left edge, the last step the right one.
-
-    >>> evaluation_columns({0: 0.1, 2: 0.5, 4: 0.9}, num_steps=4, width=8)
-    [0.1, None, None, None, 0.5, None, None, 0.9]
-    """
-    columns: list[float | None] = [None] * width
-    for step, value in sorted(values.items()):
-        columns[min(step * width // max(num_steps, 1), width - 1)] = value
-    return columns
-
-
-def curve(columns: list[float | None], low: float, high: float, height: int = 2) -> list[str]:
-    """[height] rows of block characters, top first, `low` the smallest block and `high` the full height; None is blank.
-
-    >>> curve([0.0, 0.5, 1.0, None], low=0.0, high=1.0, height=2)      # 16 levels: 1, 1 + round(7.5), 16
-    [' ▁█ ', '▁██ ']
-    """
-    steps = 8 * height - 1
-    levels = [0 if value is None else 1 + round(steps * (min(max(value, low), high) - low) / (high - low)) for value in columns]
-    return ["".join(BLOCKS[min(max(level - 8 * row, 0), 8)] for level in levels) for row in reversed(range(height))]
-
-
-def scale(values: Mapping[int, float | None]) -> tuple[float, float]:
-    """Ends of a curve's axis: 0 to 1, stretched to what lies outside.
-
-    >>> scale({1: 0.2, 2: 0.9}), scale({1: -0.5, 2: 3.0, 3: None})
-    ((0.0, 1.0), (-0.5, 3.0))
-    """
-    there = [value for value in values.values() if value is not None]
-    return min([0.0, *there]), max([1.0, *there])
-
-
 def picture(seen: Watched, width: int) -> Frame:
     """The panel, `width` columns wide, as it stands now."""
     from rich.console import Group
@@ -326,7 +294,10 @@ def picture(seen: Watched, width: int) -> Frame:
     curve_width = max(inside - LABEL_WIDTH - VALUE_WIDTH - 4, LEAST_CURVE_WIDTH)
     now = Text.assemble((f"{'now':<{LABEL_WIDTH}}  ", "dim"), stage_text(seen), no_wrap=True, overflow="ellipsis")
     last_line = seen.lines.get(seen.last_step(), {})
-    parts = (_bar(seen, curve_width), now, _curves(seen, curve_width), Text(), _cells(last_line, inside))
+    parts: list[RenderableType] = [_bar(seen, curve_width), now, _curves(seen, curve_width), Text(), _cells(last_line, inside)]
+    if last_line.get("pay"):
+        told = ((f"{'paid−gold':<{LABEL_WIDTH}}  ", "dim"), (pay_text(last_line["pay"]), "bold"))
+        parts.append(Text.assemble(*told, no_wrap=True, overflow="ellipsis"))
     return Frame(Group(*parts), title=Text(seen.title, style="bold"), title_align="left", width=width, border_style="cyan")
 
 

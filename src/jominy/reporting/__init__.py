@@ -2,12 +2,16 @@
 
     diagnosis.json + run.json + rollouts/*.parquet                                       ->  report.html
     run.json + steps.jsonl + evaluations.jsonl + explanation.json (+ diagnosis.json)     ->  report.html, of a training folder
+    steps.jsonl + audits.jsonl, where another thing than the truth paid                  ->  a section of it
     interpretation.json, of either where it is there                                     ->  a section of it
     conclusion.json                                                                      ->  report.html, of a study
+    audit.json                                                                           ->  report.html, of an audit
+    refined.json                                                                         ->  report.html, of a refined training set
 
 Everything the page says stands in those files; here it is only checked, formatted and drawn. The page opens offline, asks nothing of a
 network, and treats every text of a model, a task or a log as data. Of a training folder with two evaluations `explanation.json` is made
-first where it is missing or of an earlier step, so that the page of a run that goes on is never behind.
+first where it is missing or of an earlier step, and what the steps say of the reward (`overseeing`) is read off them each time, so that
+the page of a run that goes on is never behind.
 Left out on purpose: measures, thresholds, advice (`diagnosis` and `explaining` own them).
 """
 
@@ -17,11 +21,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jominy.audited import AUDIT_FILE
 from jominy.explaining import explain_path
 from jominy.interpretation import Interpretation, stored_interpretations
+from jominy.overseeing import oversee
+from jominy.refined import REFINED_FILE
+from jominy.reporting.auditing import audit_page_of
 from jominy.reporting.checking import check
 from jominy.reporting.page import page_of, training_page_of
 from jominy.reporting.reading import MAX_ROLLOUTS, read_rows, read_rows_of
+from jominy.reporting.refining import refined_page_of
 from jominy.reporting.study import CONCLUSION_FILE, study_page_of
 from jominy.reporting.training import TrainingLog, is_training, read_training
 from jominy.steplog import EXPLANATION_FILE
@@ -50,6 +59,10 @@ def report(folder: Path) -> Path:
     run = store.read_run() if store.exists() else None
     if (store.path / CONCLUSION_FILE).is_file():
         page = _study_page(store)
+    elif run is None and (store.path / AUDIT_FILE).is_file():
+        page = _audit_page(store)
+    elif run is None and (store.path / REFINED_FILE).is_file():
+        page = _refined_page(store)
     else:
         page = _training_page(store, run) if run is not None and is_training(run) else _diagnosis_page(store, run)
     write_bytes(store.report_file, page.encode("utf-8", "replace"))
@@ -57,10 +70,11 @@ def report(folder: Path) -> Path:
 
 
 def can_report(folder: Path) -> bool:
-    """Whether `report` has something to show of a folder: a diagnosis, a training run or a study."""
+    """Whether `report` has something to show of a folder: a diagnosis, a training run, a study, an audit or a refined set."""
     store = RunFolder(Path(folder))
     training = store.exists() and is_training(store.read_run())
-    return training or store.diagnosis_file.is_file() or (store.path / CONCLUSION_FILE).is_file()
+    others = (store.diagnosis_file, store.path / CONCLUSION_FILE, store.path / AUDIT_FILE, store.path / REFINED_FILE)
+    return training or any(file.is_file() for file in others)
 
 
 def _study_page(store: RunFolder) -> str:
@@ -68,6 +82,22 @@ def _study_page(store: RunFolder) -> str:
         return study_page_of(read_json(store.path / CONCLUSION_FILE))
     except ValueError as error:
         raise ValueError(f"{store.path}: {error}. Run `jominy study` into it again to make it anew") from error
+
+
+def _audit_page(store: RunFolder) -> str:
+    file = store.path / AUDIT_FILE
+    try:
+        return audit_page_of(read_json(file))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}. Run `jominy audit` into it again to make it anew") from error
+
+
+def _refined_page(store: RunFolder) -> str:
+    file = store.path / REFINED_FILE
+    try:
+        return refined_page_of(read_json(file))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}. Run `jominy refine` into it again to make it anew") from error
 
 
 def _diagnosis_page(store: RunFolder, run: Mapping[str, Any] | None) -> str:
@@ -86,9 +116,10 @@ def _training_page(store: RunFolder, run: Mapping[str, Any]) -> str:
     ends = [log.evaluations[0], log.evaluations[-1]] if len(log.evaluations) > 1 else list(log.evaluations)
     folders = [RunFolder(store.path / str(line["folder"])) for line in ends if line.get("folder")]
     rows, num_stored = read_rows_of(folders, MAX_ROLLOUTS) if folders else ([], 0)
-    interpretations = _interpretations(store)
+    interpretations, watched = _interpretations(store), oversee(store.path)
+    oversight = None if watched is None else watched.to_json()
     try:
-        return training_page_of(log, explanation, why, diagnosis, rows, num_stored, interpretations)
+        return training_page_of(log, explanation, why, diagnosis, rows, num_stored, interpretations, oversight)
     except ValueError as error:
         raise ValueError(f"{store.path}: {error}. Run `jominy explain {store.path}` again to make it anew") from error
 

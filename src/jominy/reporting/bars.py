@@ -2,7 +2,7 @@
 
     row i, series s of S:   y = -i + (S - 1 - 2 s) thickness / 2          the first row and the first series on top
 
-Each bar ends in a mark that carries the interval, so that a bar of length 0 is seen too. An undefined measure has no bar, and a
+A bar with an interval, or of length 0, ends in a mark, so that it is seen too. An undefined measure has no bar, and a
 row of them says so.
 Left out on purpose: any number that is not in a measure, and the table below the plot.
 """
@@ -104,7 +104,7 @@ def _bars(one: Series, names: Sequence[str], measures: Sequence[Record], places:
         y=places,
         mode="markers",
         meta="ink",
-        marker={"size": 5},
+        marker={"size": [5 if measure["low"] is not None or not measure["value"] else 0 for measure in measures]},
         error_x={
             "type": "data",
             "symmetric": False,

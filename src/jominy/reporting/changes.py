@@ -12,6 +12,7 @@ from typing import Any
 from jominy.explanation import signed, signed_interval
 from jominy.formatting import interval, number
 from jominy.reporting.figures import BLUE, GREY
+from jominy.reporting.overseen import overseen_section
 from jominy.reporting.series import Floor, Line, draw_floors, draw_moves
 from jominy.reporting.training import TrainingLog, training_facts, training_notes, training_plots
 
@@ -102,15 +103,19 @@ OUTCOME_WORDS = {
 MAX_MOVERS = 20
 
 
-def training_section(log: TrainingLog, explanation: Record | None, why_no_explanation: str) -> dict[str, Any]:
+def training_section(
+    log: TrainingLog, explanation: Record | None, why_no_explanation: str, oversight: Record | None = None
+) -> dict[str, Any]:
     """What the template needs of a training run.
 
     Args:
         log: what the folder holds so far.
         explanation: `explanation.json`, or None.
         why_no_explanation: then, why.
+        oversight: what training paid beside the truth, an `oversight.Oversight` as a dictionary, or None.
     """
     shared = {"facts": training_facts(log), "notes": training_notes(log), "plots": training_plots(log), "explanation": explanation}
+    shared["overseen"] = overseen_section(log, oversight)
     if explanation is None:
         nothing = {"word": _progress(log), "tone": "watch", "headline": why_no_explanation}
         return {**shared, **nothing, "compared": "", "changes": [], "movers": []}

@@ -25,6 +25,7 @@ from plotly.offline import get_plotlyjs
 from jominy.decided import Decided
 from jominy.explanation import Explanation, signed, signed_interval
 from jominy.formatting import arxiv_address, brief, date, flat, hours, interval, number, plain, spaced, unit_sign
+from jominy.oversight import Oversight
 from jominy.reporting.bytask import by_task_tables
 from jominy.reporting.changes import direction, training_section
 from jominy.reporting.checking import check
@@ -87,6 +88,7 @@ def training_page_of(
     rows: Sequence[Row],
     num_stored: int,
     interpretations: Sequence[tuple[str, Record]] = (),
+    oversight: Record | None = None,
 ) -> str:
     """The page of a training folder as one string; the same input gives the same bytes.
 
@@ -98,6 +100,7 @@ def training_page_of(
         rows: rollouts to read, of the evaluations.
         num_stored: how many these are chosen from.
         interpretations: `interpretation.json` of the first and the last evaluation, where they have one.
+        oversight: an `oversight.Oversight` as a dictionary, where the truth did not pay.
 
     Raises:
         ValueError: the explanation or the diagnosis lacks a field or holds a value of another type; names the field.
@@ -106,7 +109,9 @@ def training_page_of(
         check(explanation, Explanation, "explanation")
         if explanation.get("decisions") is not None:
             check(explanation["decisions"], Decided, "explanation.decisions")
-    section = training_section(log, explanation, why_no_explanation)
+    if oversight is not None:
+        check(oversight, Oversight, "oversight")
+    section = training_section(log, explanation, why_no_explanation, oversight)
     return _render(diagnosis, section, rows, num_stored, log.run, interpretations)
 
 
@@ -126,12 +131,15 @@ def _render(
     decisions = None if decided is None else decisions_section(decided)
     drawn = [*plots, *(() if training is None else (*training["changes"], *training["plots"]))]
     drawn += [] if decisions is None else decisions["plots"]
+    overseen = None if training is None else training["overseen"]
+    drawn += [] if overseen is None else overseen["plots"]
     data = {"figures": {plot["id"]: plot["figure"] for plot in drawn if plot["figure"]}, **_reading_of(diagnosis, training, rows)}
     data["exhibits"] = [] if decided is None else exhibit_rows(decided)
     values = {
         "diagnosis": diagnosis,
         "training": training,
         "decisions": decisions,
+        "overseen": overseen,
         "title": _title_of(diagnosis, training),
         "facts": [] if diagnosis is None else _facts_of(diagnosis, run),
         "plots": plots,

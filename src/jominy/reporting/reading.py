@@ -172,7 +172,7 @@ def _parts(row: Row) -> dict[str, float]:
         raise ValueError(f"rollouts of prompt {row['prompt_id']}: column `reward_parts` is no JSON object ({error})") from error
     if not isinstance(parts, dict):
         raise ValueError(f"rollouts of prompt {row['prompt_id']}: column `reward_parts` is {str(text)[:60]!r}, expected a JSON object")
-    return {str(name): value for name, value in parts.items() if isinstance(value, int | float) and math.isfinite(value)}
+    return {str(name): float(value) for name, value in parts.items() if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def _finite(value: float | None) -> float | None:

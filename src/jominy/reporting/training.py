@@ -1,28 +1,26 @@
 """The training section: what a training folder holds so far, as plots with their numbers. Works for a run killed at any moment.
 
-    run.json + steps.jsonl + evaluations.jsonl + explanation.json  ->  TrainingLog  ->  facts, plots
+    run.json + steps.jsonl + evaluations.jsonl + audits.jsonl  ->  TrainingLog  ->  facts, plots
 
 Every value may be missing: a line that is no JSON is left out and counted, a field that is absent, null or not finite is not drawn.
-Left out on purpose: estimates (`explaining`) and smoothing.
+Left out on purpose: estimates (`explaining`), smoothing, and what a reward paid beside the truth (`overseen`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jominy.formatting import date, flat, hours, number
+from jominy.reporting.columns import MAX_POINTS, Columns, absent, finite, plot_of, stride
 from jominy.reporting.figures import BLUE, GREY, ORANGE, Figure
-from jominy.reporting.series import Floor, Line, draw_floors, draw_stack
-from jominy.steplog import EVALUATIONS_FILE, STEPS_FILE, read_evaluations, read_lines, read_steps
+from jominy.reporting.series import Floor, Line, draw_stack
+from jominy.steplog import AUDITS_FILE, EVALUATIONS_FILE, STEPS_FILE, read_audits, read_evaluations, read_lines, read_steps
 
 Record = Mapping[str, Any]
 
-MAX_POINTS = 500
-"""Steps drawn at most; of longer runs every n-th."""
 FACTS = {
     "model": "model",
     "task": "task",
@@ -53,7 +51,9 @@ class TrainingLog:
     evaluations: tuple[Record, ...]
     """Lines of evaluations.jsonl, ascending."""
     num_broken: int
-    """Lines of both files that could not be read."""
+    """Lines of these files that could not be read."""
+    audits: tuple[Record, ...] = ()
+    """Lines of audits.jsonl, ascending; empty where the truth pays."""
 
 
 def is_training(run: Record | None) -> bool:
@@ -63,16 +63,22 @@ def is_training(run: Record | None) -> bool:
 
 def read_training(folder: Path, run: Record) -> TrainingLog:
     """Everything but the rollouts."""
-    broken = sum(read_lines(folder / name)[1] for name in (STEPS_FILE, EVALUATIONS_FILE))
-    return TrainingLog(run=run, steps=tuple(read_steps(folder)), evaluations=tuple(read_evaluations(folder)), num_broken=broken)
+    broken = sum(read_lines(folder / name)[1] for name in (STEPS_FILE, EVALUATIONS_FILE, AUDITS_FILE))
+    return TrainingLog(
+        run=run,
+        steps=tuple(read_steps(folder)),
+        evaluations=tuple(read_evaluations(folder)),
+        num_broken=broken,
+        audits=tuple(read_audits(folder)),
+    )
 
 
 def training_facts(log: TrainingLog) -> list[tuple[str, str]]:
     """(label, value) in reading order."""
     spec = {name.rsplit(".", 1)[-1]: text for name, text in reversed(flat(log.run.get("spec") or {}))}
     done = log.steps[-1]["step"] if log.steps else 0
-    seconds = sum(_finite(step.get("step_s")) or 0.0 for step in log.steps)
-    tokens = sum(int(_finite(step.get("num_tokens")) or 0) for step in log.steps)
+    seconds = sum(finite(step.get("step_s")) or 0.0 for step in log.steps)
+    tokens = sum(int(finite(step.get("num_tokens")) or 0) for step in log.steps)
     facts = {
         **{label: spec.get(name, "") for name, label in FACTS.items()},
         "steps": f"{done} of {spec['steps']}" if "steps" in spec else str(done),
@@ -95,11 +101,11 @@ def training_notes(log: TrainingLog) -> list[str]:
     if log.num_broken:
         lines = "line" if log.num_broken == 1 else "lines"
         notes.append(f"{log.num_broken} broken {lines} in the logs left out, as a kill in the middle of a write leaves.")
-    unknown = sum(int(count or 0) for count in _Columns(lines=log.steps).end("group_weights", "num_unknown"))
+    unknown = sum(int(count or 0) for count in Columns(lines=log.steps).end("group_weights", "num_unknown"))
     if unknown:
         notes.append(f"{unknown:,} responses without log-probabilities were left out of the weights of their groups.")
     if len(log.steps) > MAX_POINTS:
-        notes.append(f"Of {len(log.steps):,} steps one in {_stride(len(log.steps))} is drawn; all are in steps.jsonl.")
+        notes.append(f"Of {len(log.steps):,} steps one in {stride(len(log.steps))} is drawn; all are in steps.jsonl.")
     return notes
 
 
@@ -107,139 +113,57 @@ def _duration(seconds: float) -> str:
     return hours(seconds / 3600) if seconds >= 120 else f"{seconds:.0f} s" if seconds else ""
 
 
-def _stride(count: int) -> int:
-    return -(-count // MAX_POINTS)
-
-
-def _finite(value: Any) -> float | None:
-    number_like = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if number_like else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Columns:
-    """The drawn lines of a log, by column."""
-
-    lines: Sequence[Record]
-
-    @property
-    def x(self) -> list[float]:
-        """[K] steps."""
-        return [float(line["step"]) for line in self.lines]
-
-    def of(self, name: str) -> list[float | None]:
-        """[K] a column; None where it is missing."""
-        return [_finite(line.get(name)) for line in self.lines]
-
-    def end(self, name: str, end: str) -> list[float | None]:
-        """[K] `value`, `low` or `high` of a column of estimates."""
-        return [_finite(line[name].get(end)) if isinstance(line.get(name), Mapping) else None for line in self.lines]
-
-    def part(self, name: str, part: str, label: str, colour: str = BLUE, dash: str = "solid") -> Line:
-        """One part of a column of objects as a line."""
-        return Line(name=label, x=self.x, y=self.end(name, part), colour=colour, dash=dash)
-
-    def line(self, name: str, label: str, colour: str = BLUE, dash: str = "solid") -> Line:
-        """A column as a line."""
-        return Line(name=label, x=self.x, y=self.of(name), colour=colour, dash=dash)
-
-    def band(self, name: str, label: str, colour: str = BLUE) -> Line:
-        """A column of estimates as a line with its band."""
-        low, high = self.end(name, "low"), self.end(name, "high")
-        return Line(name=label, x=self.x, y=self.end(name, "value"), low=low, high=high, colour=colour)
-
-
 def training_plots(log: TrainingLog) -> list[dict[str, Any]]:
     """The plots of the section in the order of the page, those without a number last."""
-    steps = _Columns(lines=log.steps[:: _stride(len(log.steps)) or 1])
-    held_out = _Columns(lines=log.evaluations)
+    steps = Columns(lines=log.steps[:: stride(len(log.steps)) or 1])
+    held_out = Columns(lines=log.evaluations)
     plots = [_held_out(held_out), _reward(steps), _shares(steps), _entropy(steps, held_out), _lengths(steps, held_out)]
     plots += [*_group_weights(steps), _gradient(steps), _seconds(steps), _gap(steps)]
     return sorted(({**plot, "id": f"training-{i}"} for i, plot in enumerate(plots)), key=lambda plot: plot["figure"] is None)
 
 
-def _plot(title: str, meaning: str, floors: Sequence[Floor]) -> dict[str, Any]:
-    """A plot of floors with its numbers; lines without a number are not drawn, floors without a line neither."""
-    kept = []
-    for floor in floors:
-        lines = tuple(line for line in floor.lines if any(value is not None for value in line.y))
-        kept += [replace(floor, lines=lines)] if lines else []
-    if not kept:
-        return _absent(title, meaning)
-    return {"title": title, "meaning": meaning, "figure": draw_floors(kept, "step"), **_numbers(kept), "missing": []}
-
-
-def _absent(title: str, meaning: str) -> dict[str, Any]:
-    return {
-        "title": title,
-        "meaning": meaning,
-        "figure": None,
-        "header": [],
-        "numbers": [],
-        "missing": ["The log holds no such number yet"],
-    }
-
-
-def _numbers(floors: Sequence[Floor]) -> dict[str, Any]:
-    """The lines as a table, one row a step; an interval stands behind its value."""
-    lines = [line for floor in floors for line in floor.lines]
-    cells: dict[float, dict[int, str]] = {}
-    for position, line in enumerate(lines):
-        lows, highs = line.low or [None] * len(line.x), line.high or [None] * len(line.x)
-        for x, value, low, high in zip(line.x, line.y, lows, highs, strict=True):
-            bounds = "" if low is None or high is None else f" [{number(low)}, {number(high)}]"
-            cells.setdefault(x, {})[position] = number(value) + bounds
-    rows = [[f"{x:g}", *(cells[x].get(position, "–") for position in range(len(lines)))] for x in sorted(cells)]
-    named = [(floor, line) for floor in floors for line in floor.lines]
-    twice = {line.name for line in lines if sum(line.name == other.name for other in lines) > 1}
-    return {
-        "header": ["step", *(f"{line.name}, {floor.title}" if line.name in twice else line.name for floor, line in named)],
-        "numbers": rows,
-    }
-
-
-def _held_out(held_out: _Columns) -> dict[str, Any]:
+def _held_out(held_out: Columns) -> dict[str, Any]:
     meaning = "Share of right answers on the held-out prompts, with its 95 % band: the curve to believe."
-    return _plot("Held-out pass@1", meaning, [Floor(title="pass@1", lines=(held_out.band("pass_at_1", "held-out pass@1"),), top=1.02)])
+    return plot_of("Held-out pass@1", meaning, [Floor(title="pass@1", lines=(held_out.band("pass_at_1", "held-out pass@1"),), top=1.02)])
 
 
-def _reward(steps: _Columns) -> dict[str, Any]:
+def _reward(steps: Columns) -> dict[str, Any]:
     lines = [steps.line("reward", "mean reward")]
     if steps.of("pass_rate") != steps.of("reward"):
         lines.append(steps.line("pass_rate", "pass rate", ORANGE, "dash"))
     lines.append(steps.line("gold", "right by gold", GREY, "dot"))
     meaning = "Of the rollouts that each step drew: other prompts every step, so it jumps."
-    return _plot("Reward in training", meaning, [Floor(title="reward", lines=tuple(lines))])
+    return plot_of("Reward in training", meaning, [Floor(title="reward", lines=tuple(lines))])
 
 
-def _shares(steps: _Columns) -> dict[str, Any]:
+def _shares(steps: Columns) -> dict[str, Any]:
     title, meaning = "Groups: live, all right, all wrong", "Only live groups carry a gradient; what is missing to 1 is constant in between."
     series = {"live": steps.of("live_share"), "all right": steps.of("all_right_share"), "all wrong": steps.of("all_wrong_share")}
     if not any(value is not None for values in series.values() for value in values):
-        return _absent(title, meaning)
+        return absent(title, meaning)
     rows = [[f"{x:g}", *(number(value) for value in values)] for x, values in zip(steps.x, zip(*series.values(), strict=True), strict=True)]
     figure = draw_stack(steps.x, series, "step", "share of groups", top=1.0)
     return {"title": title, "meaning": meaning, "figure": figure, "header": ["step", *series], "numbers": rows, "missing": []}
 
 
-def _entropy(steps: _Columns, held_out: _Columns) -> dict[str, Any]:
+def _entropy(steps: Columns, held_out: Columns) -> dict[str, Any]:
     meaning = (
         "Entropy of the sampler a token, and how far the policy is from its start: falling entropy and rising divergence is learning, "
     )
     divergence = (held_out.band("kl_nats", "KL held out", ORANGE), steps.line("kl_nats", "KL in training", GREY, "dot"))
     entropy = Floor(title="entropy, nats", lines=(steps.line("entropy_nats", "entropy"),))
     floors = [entropy, Floor(title="KL, nats", lines=divergence)]
-    return _plot("Entropy and divergence from the start", meaning + "entropy near 0 is collapse.", floors)
+    return plot_of("Entropy and divergence from the start", meaning + "entropy near 0 is collapse.", floors)
 
 
-def _lengths(steps: _Columns, held_out: _Columns) -> dict[str, Any]:
+def _lengths(steps: Columns, held_out: Columns) -> dict[str, Any]:
     lengths = (steps.line("mean_length", "in training"), held_out.line("mean_length", "held out", ORANGE, "dash"))
     cut = (steps.line("truncated_share", "in training"), held_out.line("truncated_share", "held out", ORANGE, "dash"))
     meaning = "Tokens of a response, and the share cut at the token limit."
-    return _plot("Response length", meaning, [Floor(title="tokens", lines=lengths), Floor(title="cut share", lines=cut)])
+    return plot_of("Response length", meaning, [Floor(title="tokens", lines=lengths), Floor(title="cut share", lines=cut)])
 
 
-def _group_weights(steps: _Columns) -> list[dict[str, Any]]:
+def _group_weights(steps: Columns) -> list[dict[str, Any]]:
     """What the groups weighed; no plot where no recipe weighed them."""
     name = "group_weights"
     if not any(isinstance(line.get(name), Mapping) for line in steps.lines):
@@ -256,20 +180,20 @@ def _group_weights(steps: _Columns) -> list[dict[str, Any]]:
         Floor(title="effective", lines=(steps.part(name, "ess_share", "effective share"),), from_zero=False),
         Floor(title="S' < 0", lines=(steps.part(name, "below_zero_share", "S' < 0", ORANGE, "dash"),), top=1.05),
     ]
-    return [_plot("Weights of the groups", meaning, floors)]
+    return [plot_of("Weights of the groups", meaning, floors)]
 
 
-def _gradient(steps: _Columns) -> dict[str, Any]:
+def _gradient(steps: Columns) -> dict[str, Any]:
     floors = [Floor(title="norm", lines=(steps.line("grad_norm", "gradient norm"),))]
     floors.append(Floor(title="rate", lines=(steps.line("learning_rate", "learning rate", ORANGE, "dash"),)))
-    return _plot("Gradient norm and learning rate", "The norm before clipping; a spike that stays is a reason to lower the rate.", floors)
+    return plot_of("Gradient norm and learning rate", "The norm before clipping; a spike that stays is a reason to lower the rate.", floors)
 
 
-def _seconds(steps: _Columns) -> dict[str, Any]:
+def _seconds(steps: Columns) -> dict[str, Any]:
     title, meaning = "Where the time goes", "Seconds of a step by stage."
     stages = {name: steps.of(f"{name}_s") for name in ("sampling", "update", "grading")}
     if not any(value is not None for values in stages.values() for value in values):
-        return _absent(title, meaning)
+        return absent(title, meaning)
     known = zip(steps.of("step_s"), zip(*stages.values(), strict=True), strict=True)
     rest = [None if whole is None else max(0.0, whole - sum(part or 0.0 for part in parts)) for whole, parts in known]
     series = {**stages, "the rest": rest}
@@ -282,8 +206,8 @@ def _seconds(steps: _Columns) -> dict[str, Any]:
     return {"title": title, "meaning": meaning, "figure": figure, "header": ["step", *columns], "numbers": rows, "missing": []}
 
 
-def _gap(steps: _Columns) -> dict[str, Any]:
+def _gap(steps: Columns) -> dict[str, Any]:
     gaps = (steps.line("gap_nats", "mean gap"), steps.line("max_gap_nats", "largest gap", GREY, "dot"))
     clip = (steps.line("clip_share", "clipped tokens", ORANGE, "dash"),)
     meaning = "How far the trainer's log-probabilities are from the sampler's, a token; and the tokens that the clip changed, off policy."
-    return _plot("Trainer against sampler", meaning, [Floor(title="nats", lines=gaps), Floor(title="clip share", lines=clip)])
+    return plot_of("Trainer against sampler", meaning, [Floor(title="nats", lines=gaps), Floor(title="clip share", lines=clip)])

@@ -1,0 +1,252 @@
+"""oversee(): from the lines of a training run to whether its reward is being hacked.
+
+    steps.jsonl "pay" + evaluations.jsonl + audits.jsonl  ->  courses, rises, the rule of `measures.hacking`, findings
+
+    rises alone   finding `reward-rises-alone`, fix      what is learned is the reward's mistake
+    drifts        finding `reward-gap-grows`, watch      the reward pays ever more beyond the truth, and the truth takes part
+
+It is read from the files each time, so a run that was killed and goes on is neither counted twice nor in part.
+Left out on purpose: stopping a run. The rule is for one look, and a look at every step would sooner or later cry wolf.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jominy.formatting import brief
+from jominy.measures.hacking import GOLD_PART, LEAST_GAP, LEAST_STEPS, SHEET, UNITS, Watch, reward_and_truth, surely_above, watch_run
+from jominy.measures.trend import ends_apart, trend
+from jominy.oversight import Course, Oversight, TypeCounts
+from jominy.papers import PRECISION
+from jominy.paying import COUNTS
+from jominy.records import Finding, Measure
+from jominy.results import Threshold
+from jominy.stats import mean_interval, share_interval
+from jominy.steplog import read_audits, read_evaluations, read_steps
+from jominy.store import RunFolder
+
+Record = Mapping[str, Any]
+Doubles = NDArray[np.float64]
+
+TYPES_NAMED = 3
+"""Types that a finding names."""
+NAMES = {
+    "paid": "train reward",
+    "gold": "gold of the same rollouts",
+    "gap": "train reward minus gold",
+    "false_accepts": "false-accept share",
+    "tokens": "response length",
+    "echo": "echo share",
+    "claims": "self-claims",
+    "partial": "constraints that hold",
+}
+"""{series of `pay`: what it is called}, in the order of tables."""
+MEANINGS = {
+    "paid": "What training paid.",
+    "gold": "The truth of the rollouts that it paid for.",
+    "gap": "What it paid beyond the truth.",
+    "false_accepts": "Wrong responses among those that it rewarded.",
+    "tokens": "Length of a response.",
+    "echo": "Share of the prompt's 5-grams that a response repeats.",
+    "claims": "Responses that say they did what was asked.",
+    "partial": "Share of a response's constraints that hold, by code.",
+}
+AUDITED = {"recall_false": "recall on false", "precision": "precision"}
+"""{rate of a count: what it is called}."""
+THRESHOLDS = (
+    Threshold(name="least_gap", value=LEAST_GAP, meaning="a gap that rose by less does not count, in the reward's unit"),
+    Threshold(name="gold_part", value=GOLD_PART, meaning="gold that rose by more than this part of the reward's rise takes part in it"),
+    Threshold(name="least_steps", value=LEAST_STEPS, meaning="fewer steps with reward and gold say nothing"),
+)
+
+
+def oversee(folder: Path) -> Oversight | None:
+    """The watch over the reward of a training folder, at any moment of the run; None where the truth pays, or no step is finished."""
+    store = RunFolder(folder)
+    num_pool = store.read_run().get("num_pool") if store.exists() else None
+    lines, evaluations, audits = read_steps(folder), read_evaluations(folder), read_audits(folder)
+    return oversight_of(lines, evaluations, audits, num_pool if isinstance(num_pool, int) else None)
+
+
+def oversight_of(
+    lines: Sequence[Record], evaluations: Sequence[Record], audits: Sequence[Record], num_pool: int | None = None
+) -> Oversight | None:
+    """`oversee` of lines that are read already.
+
+    Args:
+        lines: of steps.jsonl, ascending by step.
+        evaluations: of evaluations.jsonl, ascending by step.
+        audits: of audits.jsonl, ascending by step.
+        num_pool: prompts that the run draws from, epoch after epoch; None is not known.
+    """
+    paid = [line for line in lines if isinstance(line.get("pay"), Mapping)]
+    if not paid:
+        return None
+    steps_S = np.array([line["step"] for line in paid], dtype=np.int64)
+    series = {name: _column([line["pay"].get(name) for line in paid]) for name in NAMES}
+    places = sum(int(line.get("num_places") or 0) for line in paid)
+    watch = watch_run(steps_S, series, num_prompts=places if num_pool is None else min(places, num_pool))
+    courses = [
+        _course(NAMES[name], UNITS.get(name, "reward"), MEANINGS[name], series[name], watch.rises[name], watch.ends[name])
+        for name in NAMES
+        if name != "partial" or bool(np.isfinite(series[name]).any())
+    ]
+    types = _types(audits)
+    known = [line for line in evaluations if isinstance(line.get("pass_at_1"), Mapping)]
+    evaluated_E, truth_E = np.array([line["step"] for line in known], dtype=np.int64), _column([line["pass_at_1"] for line in known])
+    return Oversight(
+        num_steps=len(paid),
+        held=watch.held,
+        rule=watch.rule,
+        courses=(*courses, *_audited(audits)),
+        held_out=reward_and_truth(steps_S, series["paid"], evaluated_E, truth_E),
+        findings=_findings(watch, types, _best(known), int(steps_S[-1])),
+        types=types,
+        thresholds=THRESHOLDS,
+    )
+
+
+def _column(estimates: Sequence[Any]) -> Doubles:
+    """[S] `value` of each, NaN where there is none."""
+    values = [estimate.get("value") if isinstance(estimate, Mapping) else None for estimate in estimates]
+    return np.array([value if isinstance(value, int | float) and math.isfinite(value) else np.nan for value in values], dtype=np.float64)
+
+
+def _course(name: str, unit: str, meaning: str, values_S: Doubles, rise: Measure, ends: Measure) -> Course:
+    values = values_S[np.isfinite(values_S)]
+    count = max(1, len(values) // 3)
+    first, last = (_level(name, some, unit, meaning) for some in (values[:count], values[-count:]))
+    return Course(name=name, first=first, last=last, ends=ends, rise=rise)
+
+
+def _level(name: str, values: Doubles, unit: str, meaning: str) -> Measure:
+    """Mean of some steps."""
+    if not len(values):
+        return Measure(name=name, value=None, unit=unit, meaning=meaning, why_none="no step has a value", paper=SHEET)
+    interval = share_interval(values) if unit == "share" else mean_interval(values)
+    many = "one step" if len(values) == 1 else f"{len(values)} steps, and the interval goes over them"
+    told = f"{meaning} The mean of {many}."
+    return Measure(name=name, value=float(values.mean()), low=interval.low, high=interval.high, unit=unit, meaning=told, paper=SHEET)
+
+
+def _audited(audits: Sequence[Record]) -> list[Course]:
+    """What was counted of the reward's verdicts: of constraints where it gives them, each kind by itself where there are both, else of
+    responses. The hard ones of reward `judge` are decided by code and never wrong, so together with them a judge looks better than it is.
+    """
+    kinds = sorted({kind for line in audits for kind in line.get("by_kind") or {}}, reverse=True)  # soft first
+    if len(kinds) > 1:
+        counted = {kind: [_rated(line, kind) for line in audits if kind in (line.get("by_kind") or {})] for kind in kinds}
+        return [_course_of_audits(rate, f"{kind} constraints", rated) for kind, rated in counted.items() for rate in AUDITED]
+    for level in ("constraints", "responses"):
+        there = [{**line[level], "step": line["step"]} for line in audits if isinstance(line.get(level), Mapping)]
+        if there:
+            return [_course_of_audits(rate, level, there) for rate in AUDITED]
+    return []
+
+
+def _rated(line: Record, kind: str) -> Record:
+    """The rates of one kind, which stands in the line as counts."""
+    counts = Counter({name: int(line["by_kind"][kind].get(name) or 0) for name in COUNTS})
+
+    def share(hits: str, misses: str) -> dict[str, float | None]:
+        total = counts[hits] + counts[misses]
+        return {"value": counts[hits] / total if total else None}
+
+    return {
+        "step": line["step"],
+        "recall_false": share("true_rejects", "false_accepts"),
+        "precision": share("true_accepts", "false_accepts"),
+    }
+
+
+def _course_of_audits(rate: str, what: str, rated: Sequence[Record]) -> Course:
+    name = f"{AUDITED[rate]}, {what}"
+    steps_S, values_S = np.array([line["step"] for line in rated], dtype=np.int64), _column([line.get(rate) for line in rated])
+    meaning = {
+        "recall_false": f"Violated {what} that the reward sees as violated.",
+        "precision": f"Satisfied among the {what} that the reward says are.",
+    }[rate]
+    rise = trend(name, steps_S, values_S, unit="share", meaning=f"By how much {name} rose, over the counts.")
+    ends = ends_apart(name, values_S, unit="share", meaning=f"By how much {name} lies higher at the end than at the start.")
+    return _course(name, "share", meaning, values_S, rise, ends)
+
+
+def _types(audits: Sequence[Record]) -> tuple[TypeCounts, ...]:
+    sums: dict[str, Counter[str]] = {}
+    for line in audits:
+        for name, counts in (line.get("by_type") or {}).items():
+            sums.setdefault(name, Counter()).update({count: int(counts.get(count) or 0) for count in COUNTS})
+    found = [TypeCounts(name=name, **{count: counted[count] for count in COUNTS}) for name, counted in sums.items()]
+    return tuple(sorted(found, key=lambda counts: (-counts.false_accepts, counts.name)))
+
+
+def _best(evaluations: Sequence[Record]) -> int | None:
+    """The step of the best evaluation behind the start, whose model is kept; None where there is none."""
+    values = {line["step"]: line["pass_at_1"].get("value") for line in evaluations if line["step"] > 0}
+    known = {step: value for step, value in values.items() if isinstance(value, int | float)}
+    return max(known, key=lambda step: known[step]) if known else None
+
+
+def _findings(watch: Watch, types: Sequence[TypeCounts], best: int | None, last: int) -> tuple[Finding, ...]:
+    if watch.held not in ("rises alone", "drifts"):
+        return ()
+    ends = watch.ends
+    told = [name for name in ("tokens", "echo", "claims", "false_accepts") if (surely_above(watch.rises[name], ends[name]) or 0.0) > 0]
+    evidence = tuple(ends[name] for name in ("paid", "gold", "gap", *told))
+    seen = [f"{NAMES[name]} is surely up, by {_apart(ends[name])}" for name in told]
+    if types and types[0].false_accepts:
+        worst = [f"{counts.name} ({counts.false_accepts})" for counts in types[:TYPES_NAMED] if counts.false_accepts]
+        seen.append(f"most false accepts are of {', '.join(worst)}")
+    signs = f"What goes with it: {'; '.join(seen)}. " if seen else ""
+    kept = f"By held-out truth the best model is that of step {best}, in checkpoints/best. " if best is not None and best < last else ""
+    if watch.held == "rises alone":
+        return (
+            Finding(
+                code="reward-rises-alone",
+                severity="fix",
+                title=f"It is being hacked: reward up by {_apart(ends['paid'])}, truth by {_apart(ends['gold'])}",
+                evidence=evidence,
+                prescription=f"Do not train on with this reward: what is learned now is its mistake. {signs}{kept}Read responses that were "
+                "paid and are wrong, then audit the reward against known truth, drop the constraints or prompts that it cannot see, or "
+                "take a reward that code decides; and start again from before the rise.",
+                rule=watch.rule,
+                reference=PRECISION,
+            ),
+        )
+    return (
+        Finding(
+            code="reward-gap-grows",
+            severity="watch",
+            title=f"The reward pays ever more beyond the truth: the gap rises by {_apart(ends['gap'])}",
+            evidence=evidence,
+            prescription=f"Keep an eye on it: part of what is learned is the reward's mistake. {signs}{kept}Judge the run by its held-out "
+            "truth, not by its reward, and audit the reward before a longer run.",
+            rule=watch.rule,
+            reference=PRECISION,
+        ),
+    )
+
+
+def _apart(measure: Measure) -> str:
+    """A difference with its interval, as a sentence has it."""
+    if measure.value is None:
+        return "an unknown amount"
+    scale, unit = (100, " points") if measure.unit == "share" else (1, " tokens" if measure.unit == "tokens" else "")
+    between = "" if measure.low is None or measure.high is None else f" [{_short(scale * measure.low)}, {_short(scale * measure.high)}]"
+    return f"{_short(scale * measure.value)}{between}{unit}"
+
+
+def _short(value: float) -> str:
+    """Two digits behind the point for small numbers, none trailing.
+
+    >>> _short(0.3149), _short(-12.34), _short(0.0)
+    ('0.31', '−12.3', '0')
+    """
+    return brief(round(value, 2)).replace("-", "−")

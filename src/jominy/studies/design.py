@@ -72,6 +72,9 @@ class Arm:
     """AdamW's; None is the settings'."""
     against: tuple[str, ...] = ()
     """Arms that stand before this one and whose models of the same cell and seed are kept for it (`kept`)."""
+    prompts_file: str | None = None
+    """Train on the prompts of this file in the folder of the cell's base, where the study's `more_of_base` left it, and hold out prompts of
+    the cell's task; None trains on the task's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,14 @@ class Settings:
     """Checks that it writes to each."""
     square_prompts: int = 0
     """Prompts of each square of sampler and decider with the start; `further_prompts` is of those with another arm."""
+    audit_pairs: int = 0
+    """Minimal pairs of each constraint type and number of constraints that a judge is asked about; 0: nobody judges."""
+    attention_prompts: int = 0
+    """Prompts of each further task on which attention is looked at before and after."""
+    pilot_prompts: int = 0
+    """Prompts that are refined."""
+    pilot_rollouts: int = 0
+    """Responses each, by which a prompt is found to be learnable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

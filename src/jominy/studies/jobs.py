@@ -101,8 +101,9 @@ class Bench:
         """The run as `jominy train` would take it."""
         settings = self.design.settings[cell.group]
         rule = f"{arm.select}:{base_folder(self.out, cell)}" if arm.select in ("max_variance", "hardest") else arm.select
+        file = arm.prompts_file and base_folder(self.out, cell) / arm.prompts_file
         return RunSpec(
-            task=cell.task,
+            task=str(file or cell.task),
             model=start_of(cell),
             recipe=arm.recipe,
             steps=settings.steps,
@@ -120,6 +121,7 @@ class Bench:
                 eval_every=settings.eval_every or settings.steps,
                 eval_prompts=settings.eval_prompts,
                 eval_rollouts=settings.eval_rollouts,
+                eval_task=cell.task if file else None,
                 save_every=settings.steps,
                 kl_rollouts=0,
             ),

@@ -18,7 +18,20 @@ from jominy.store import SCHEMA_VERSION, read_json, write_bytes
 from jominy.studies.design import Arm, Cell, Design, Settings
 
 RESULTS_FILE = "results.json"
-UNSAID = ("why_arms", "eval_every", "pool", "further_prompts", "further_rollouts", "bank_states", "bank_checks", "square_prompts")
+UNSAID = (
+    "why_arms",
+    "eval_every",
+    "pool",
+    "further_prompts",
+    "further_rollouts",
+    "bank_states",
+    "bank_checks",
+    "square_prompts",
+    "audit_pairs",
+    "attention_prompts",
+    "pilot_prompts",
+    "pilot_rollouts",
+)
 """Settings that are written down only where they are not at their default, as they stand in no file of before there were any."""
 OF_RUNS = ("steps", "prompts", "rollouts", "max_tokens", "learning_rate", "minibatches", "pool")
 """Settings that decide what a run ends with; the others decide what is measured."""
@@ -124,7 +137,13 @@ def _cell(cell: Cell) -> Row:
 
 
 def _arm(arm: Arm) -> Row:
-    later = {"prompts": arm.prompts, "pool": arm.pool, "learning_rate": arm.learning_rate, "against": list(arm.against) or None}
+    later = {
+        "prompts": arm.prompts,
+        "pool": arm.pool,
+        "learning_rate": arm.learning_rate,
+        "against": list(arm.against) or None,
+        "prompts_file": arm.prompts_file,
+    }
     return {
         "name": arm.name,
         "title": arm.title,

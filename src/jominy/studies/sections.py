@@ -93,6 +93,8 @@ def by_group(found: Conclusion, show: Callable[[Gain, int], Entry]) -> tuple[Tab
             nothing = {key: Entry(text="not planned" if key in left_out else "not run", tone="muted") for key in keys}
             shown = [nothing[key] if key not in gains else show(gains[key], cell.num_seeds) for key, cell in zip(keys, cells, strict=True)]
             rows.append([arm.title, *shown])
+        if not rows:
+            continue
         header = ["arm", *(f"{cell.name} ({cell.strength}, {cell.num_seeds} seeds)" for cell in cells)]
         tables.append(table_of(header, rows, caption=f"Cells of `{group}`", note=_left_out(found, cells)))
     return tuple(tables)

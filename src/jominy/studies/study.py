@@ -28,6 +28,7 @@ STUDIES = {
     "alignment": "jominy.studies.alignment:STUDY",
     "clarity": "jominy.studies.clarity:STUDY",
     "decisions": "jominy.studies.decisions:STUDY",
+    "precision": "jominy.studies.precision:STUDY",
 }
 """Name -> path of its record."""
 

@@ -1,0 +1,40 @@
+"""The study of 2601.04954: can the reward be trusted, and what to train on when it can't?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jominy.papers import PRECISION
+from jominy.studies.design import Cell, Settings
+from jominy.studies.precision import claims, design, paper, plots, sections
+from jominy.studies.study import Ended, Study
+
+
+def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
+    """A judge's verdicts, further prompts, prompts to refine; see `measuring`."""
+    from jominy.studies.precision import measuring
+
+    return measuring.more_of_base(folder, cell, settings)
+
+
+def more_of_run(ended: Ended) -> dict[str, Any]:
+    """What was paid beside the truth, further prompts, time, attention; see `measuring`."""
+    from jominy.studies.precision import measuring
+
+    return measuring.more_of_run(ended)
+
+
+STUDY = Study(
+    name="precision",
+    title=paper.TITLE,
+    paper=PRECISION,
+    design=design.design,
+    claims=claims.claims,
+    sections=sections.sections,
+    plots=plots.plots,
+    thresholds=paper.THRESHOLDS,
+    limits=paper.LIMITS,
+    more_of_base=more_of_base,
+    more_of_run=more_of_run,
+)

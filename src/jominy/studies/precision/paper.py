@@ -1,0 +1,72 @@
+"""What 2601.04954 says, in its own numbers, our thresholds, and what should be known before our runs are held against it.
+
+Its full text was not at hand: numbers are those of readers' notes and of a sister paper with the same set-up (2606.07520). Left out: its
+table of benchmarks, on other models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jominy.records import Paper
+from jominy.results import Threshold
+
+TITLE = "Can the reward be trusted, and what to train on when it can't?"
+OURS = Paper(arxiv="", title="our test beside 2601.04954")
+
+FEWEST_SEEDS = 3
+SMALL = 0.02
+"""A difference that is surely below this is none."""
+NARROW = 0.15
+"""An interval of a share that reaches farther says too little to agree with a number in it."""
+MOST = 0.5
+PRIMARY = ("hard-over-soft", "hard-over-mix", "transfers", "wording", "systematic-loses-more", "refined-better")
+"""Codes of the claims that the study is about, named before it was run."""
+THRESHOLDS = (
+    Threshold(name="small", value=SMALL, meaning="a gain or a lead that is surely below this is none"),
+    Threshold(name="most", value=MOST, meaning="most violations, and most runs, are more than this share of them"),
+    Threshold(
+        name="narrow", value=NARROW, meaning="a share agrees with a factor only where its interval reaches no farther to either side"
+    ),
+    Threshold(name="fewest_seeds", value=FEWEST_SEEDS, meaning="finished seeds that a verdict on training takes"),
+)
+
+PAPER_JUDGES: Mapping[str, tuple[str, str, str, str]] = {
+    "Qwen3-32B, one call": ("76.5", "30.6", "74.5", "20.9"),
+    "Qwen3-32B, pointwise": ("82.6", "59.3", "83.5", "54.7"),
+    "QwQ-32B, one call": ("80.7", "44.1", "78.2", "33.1"),
+    "Gemini-2.5-pro, one call": ("–", "65.7", "–", "63.8"),
+}
+"""Judge -> precision and recall on false, of hard and of soft constraints, in per cent of human labels: the paper's."""
+
+LIMITS = (
+    f"{len(PRIMARY)} claims are primary, named before the study was run: {', '.join(PRIMARY)}; all others are secondary. Every interval "
+    "and p-value stands by itself at 95 %: of many without effect, one in twenty would look as if it had one.",
+    "The models are SmolLM2-135M and lab models of about a million parameters; the paper's have 3 to 32 billion. Lab models know no words "
+    "of constraints, so they are in the noise grid alone.",
+    "Hard against soft puts an exact reward against one whose errors we chose: at the rates of the paper's judge it is a statement about "
+    "GRPO under such errors as much as about soft constraints. `wording` and `precision-on-soft` hold the reward, or the words, fixed.",
+    "The judge that pays in training is simulated at the rates of the paper's judge on soft constraints. It errs independently, or by type "
+    "(`judge_blind`, which types by a hash); a real one errs by content. The lab models' cue stands for that, in another task.",
+    "SmolLM2 is the only judge that is asked here, and a judge that tells nothing decides no claim. `jominy audit --judge URL,model=NAME "
+    "--pairs 2 --constraints rendering=mixed`, with and without `--mode pointwise`, makes the same table of any endpoint.",
+    "A soft wording is our construction, and its truth is the verdict of the hard one's checker: stricter or laxer at the border than a "
+    "reader. The paper's soft constraints have human labels.",
+    "Satisfied prompts can rise by a style that is used on everything. What is followed takes off what the same requests gain without the "
+    "constraint said; a style that is used only where some constraint is said, whichever, still counts.",
+    "Types that were seen are six, unseen ones six, one a prompt where they are tested, two or three where they are trained on; `mixed` "
+    "mixes within prompts. Requests are the same 200 in training and test, so what is unseen is the type and its combination with a "
+    "request.",
+    "A test prompt that is said hard may also stand in the pool of a training run, as seeds share requests; few do, and in all conditions "
+    "the same.",
+    "Five seeds of SmolLM2 say little of others: only differences that are large beside the spread between seeds can be told.",
+    "Refined prompts have fewer constraints a prompt, as in the paper, so a part of any difference is how much is asked for at once, and "
+    "they are nearer to the further prompts, which have one. The pilot is paid by the simulated judge, which lets most violations pass: "
+    "the filter for learnability has next to nothing to drop here.",
+    "Seconds are of this machine, and a simulated judge costs nothing: what a judge would cost is the time that SmolLM2 takes for as many "
+    "questions with as many constraints, and a larger judge takes longer.",
+    "SmolLM2 judges texts made to order (minimal pairs), and its own responses, blind. Of the constraints of the pairs a quarter is "
+    "violated, so precision there is at a base rate of its own.",
+    "Attention is a mean over all layers and heads, as no definition is known; a change of attention is no proof of cause, and hiding a "
+    "constraint hides what it says too. Its p-value is over prompts of the same trained models.",
+)

@@ -1,0 +1,199 @@
+"""Refined prompts against all of them: gain at equal steps, time of a run, time to one score, with and without the pilot.
+
+    time        seconds of drawing, grading and updating, and of a judge: one question a response, whose price goes by how many
+                constraints it asks about
+    to a score  time x share of the steps after which the refined run is as good as the other one ends, on the same held-out prompts
+
+The paper's number leaves the pilot out, so verdicts do. What it takes stands beside, counted once a run, as it would for whoever refines
+for one run. Left out on purpose: estimates of gains (`told`, `gains`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from jominy.conclusion import Agreement, Claim
+from jominy.papers import PRECISION
+from jominy.records import Measure
+from jominy.studies.outcomes import percent, points
+from jominy.studies.precision.design import FULL_MIX, MIX_FULL, MIX_REFINED, REFINE, REFINED
+from jominy.studies.precision.paper import FEWEST_SEEDS
+from jominy.studies.precision.told import (
+    RULE,
+    SEEDS_NEEDED,
+    base_more,
+    cell_of,
+    cost_of,
+    lead_on,
+    on_further,
+    paired_costs,
+    prices,
+    reduction,
+    step_of_score,
+    tests_of,
+    verdict_of,
+)
+from jominy.studies.reading import Record, StudyRuns
+
+WITHOUT, WITH = "without the pilot", "with the pilot"
+
+
+def refinement_claims(runs: StudyRuns) -> tuple[Claim, ...]:
+    """Those that the design has the arms for."""
+    if not (runs.knows(REFINED) and runs.knows(FULL_MIX)):
+        return ()
+    return refined_better(runs), refined_faster(runs), refined_to_score(runs)
+
+
+def refined_better(runs: StudyRuns) -> Claim:
+    """At equal steps the refined set trains the better model."""
+    view, tests, contrast = on_further(runs), tests_of(runs), {MIX_REFINED: 1.0, MIX_FULL: -1.0}
+    lead, num_seeds = lead_on(view, contrast, tests)
+    cell = cell_of(runs, REFINE)
+    own = runs.gain("lead", [] if cell is None else [cell], {REFINED: 1.0, FULL_MIX: -1.0})
+    gains = "; ".join(f"{name} {points(lead_on(view, {name: 1.0}, tests)[0])}" for name in contrast)
+    single = "; ".join(f"{name} {points(lead_on(view, contrast, [name])[0])}" for name in tests)
+    return Claim(
+        code="refined-better",
+        says="Refined for precision (learnable prompts, at most one soft constraint each), the data trains a better model.",
+        numbers="Qwen2.5-7B: IFEval 87.3 against 78.4 with the mix, IFBench 40.1; mean of five benchmarks about 64.9 against 57.3.",
+        ran=f"{num_seeds} seeds of both, equal steps, the same judge; {len(tests)} further tasks, graded by code. {refined_words(runs)}",
+        found=f"Refined leads by {points(lead)} ({gains}). By task: {single}. On held-out prompts of the mix: {points(own)}.",
+        verdict=verdict_of(lead, num_seeds),
+        rule=f"of the lead over the further tasks: {RULE}",
+        would_take=SEEDS_NEEDED,
+        paper=PRECISION,
+    )
+
+
+def refined_words(runs: StudyRuns) -> str:
+    """What refining did, in a sentence; empty before it was done."""
+    base = base_more(runs, REFINE)
+    if base is None:
+        return ""
+    pool = base["pool"]
+    soft = {arm: f"{counts.get('soft', 0)} soft and {counts.get('hard', 0)} hard" for arm, counts in pool["constraints"].items()}
+    return (
+        f"Of {pool['num_prompts']} prompts {pool['num_learnable']} were ever paid in the pilot, by a judge that lets most pass"
+        f"{', so that the filter for learnability did nothing' if pool['num_learnable'] == pool['num_prompts'] else ''}; "
+        f"{pool['num_refined']} are left; "
+        f"constraints: {soft[FULL_MIX]} before, {soft[REFINED]} after."
+    )
+
+
+def paired_seconds(runs: StudyRuns) -> dict[int, tuple[float, float]]:
+    """Seed -> seconds of a run on all prompts and on the refined ones, a judge's included; empty where its price is not known."""
+    known = prices(runs)
+    pairs = {seed: (cost_of(whole["spent"], known), cost_of(left["spent"], known)) for seed, (whole, left) in paired_costs(runs).items()}
+    return {seed: (whole, left) for seed, (whole, left) in pairs.items() if whole is not None and left is not None}
+
+
+def pilot_seconds(runs: StudyRuns) -> float | None:
+    """Of the pilot, a judge's included; None where it was not made, or the price is not known."""
+    base = base_more(runs, REFINE)
+    return None if base is None else cost_of(base["pool"]["pilot"], prices(runs))
+
+
+def time_reductions(runs: StudyRuns) -> Mapping[str, Measure]:
+    """With and without the pilot: by how much less a run on the refined prompts takes."""
+    costs = list(paired_seconds(runs).values())
+    return {WITHOUT: reduction("reduction", costs), WITH: _with_pilot("reduction with the pilot", costs, pilot_seconds(runs))}
+
+
+def _with_pilot(name: str, costs: Sequence[tuple[float, float]], pilot: float | None) -> Measure:
+    return reduction(name, [] if pilot is None else [(whole, left + pilot) for whole, left in costs])
+
+
+def pays_after(runs: StudyRuns) -> str:
+    """How many runs the pilot has to serve until it pays for itself, in words."""
+    costs, pilot = list(paired_seconds(runs).values()), pilot_seconds(runs)
+    if not costs or pilot is None:
+        return ""
+    saved = float(np.mean([whole - left for whole, left in costs]))
+    times = "in no number of runs" if saved <= 0 else f"in {pilot / saved:.1f} runs"
+    return f" The pilot takes {pilot:.0f} s and pays for itself {times}."
+
+
+def price_words(runs: StudyRuns) -> str:
+    """What a judge is taken to need."""
+    known = "; ".join(f"{number}: {seconds:.2f} s" for number, seconds in prices(runs).items())
+    return f"a judge as slow as SmolLM2, seconds a question by the constraints in it: {known or 'not measured'}"
+
+
+def _said(found: Mapping[str, Measure]) -> str:
+    return "; ".join(f"{how} {percent(measure)}" for how, measure in found.items())
+
+
+def score_reductions(runs: StudyRuns) -> tuple[Mapping[str, Measure], int, int]:
+    """The same to equal score, over the seeds that reach it; how many do, of how many whose run on all prompts ended above its start."""
+    seconds, pairs, reached = paired_seconds(runs), [], 0
+    rising = {seed: pair for seed, pair in paired_costs(runs).items() if seed in seconds and rose(pair[0]["evaluations"])}
+    for seed, (whole, left) in rising.items():
+        part = part_to_score(whole["evaluations"], left["evaluations"])
+        if part is not None:
+            reached += 1
+            # nothing takes no time at all, and a ratio of logs would have no end
+            pairs.append((seconds[seed][0], max(part, 0.01) * seconds[seed][1]))
+    pilot = pilot_seconds(runs)
+    found = {WITHOUT: reduction("reduction to equal score", pairs), WITH: _with_pilot("the same with the pilot", pairs, pilot)}
+    return found, reached, len(rising)
+
+
+def rose(evaluations: Sequence[Record]) -> bool:
+    """Whether more was right at the end than at the start."""
+    return bool(evaluations) and sum(evaluations[-1]["right"]) > sum(evaluations[0]["right"])
+
+
+def part_to_score(whole: Sequence[Record], left: Sequence[Record]) -> float | None:
+    """Share of its steps after which the second run is as good as the first one ends; None where it never is."""
+    if not whole or not left or not left[-1]["step"]:
+        return None
+    step = step_of_score(left, float(np.mean(whole[-1]["right"])))
+    return None if step is None else step / float(left[-1]["step"])
+
+
+def refined_faster(runs: StudyRuns) -> Claim:
+    """A run on the refined set takes less time."""
+    found, num_seeds = time_reductions(runs), len(paired_seconds(runs))
+    less = found[WITHOUT]
+    verdict: Agreement = "cannot tell"
+    if num_seeds >= FEWEST_SEEDS and less.low is not None and less.high is not None:
+        verdict = "agrees" if less.low > 0 else "disagrees" if less.high < 0 else "cannot tell"
+    return Claim(
+        code="refined-faster",
+        says="Training on the refined data takes less time for as many steps.",
+        numbers="58 % less; a reader notes that this leaves out the pilot, and from what it is taken is not known.",
+        ran=f"{num_seeds} seeds of both; {price_words(runs)}",
+        found=f"Reduction {_said(found)}.{pays_after(runs)}",
+        verdict=verdict,
+        rule="agrees when the reduction without the pilot, as in the paper, is surely above 0, disagrees when it is surely below; "
+        "Student's interval over seeds",
+        would_take="Longer prompts and a judge that is large beside the policy, whose time is then most of a run.",
+        paper=PRECISION,
+    )
+
+
+def refined_to_score(runs: StudyRuns) -> Claim:
+    """A run on the refined set is as good as the other one ends in less time."""
+    found, reached, num_seeds = score_reductions(runs)
+    less = found[WITHOUT]
+    verdict: Agreement = "cannot tell"
+    if num_seeds >= FEWEST_SEEDS:
+        if reached == 0 or (less.high is not None and less.high < 0):
+            verdict = "disagrees"
+        elif reached == num_seeds and less.low is not None and less.low > 0:
+            verdict = "agrees"
+    return Claim(
+        code="refined-to-score",
+        says="Training on the refined data is as good as training on all of it ends, in less time.",
+        numbers="58 % less time, and a better model.",
+        ran=f"{len(paired_costs(runs))} seeds of both, held-out prompts of the mix every few steps",
+        found=f"{reached} of {num_seeds} seeds with something to reach come to the score; of these, reduction {_said(found)}.",
+        verdict=verdict,
+        rule="of the seeds whose run on all prompts ends above its start: agrees when every one comes to the score and "
+        "the reduction without the pilot is surely above 0; disagrees when none does, or it is surely below 0",
+        would_take="More held-out prompts, so that a score between two evaluations is known better.",
+        paper=PRECISION,
+    )

@@ -1,0 +1,276 @@
+"""From `results.json` to what the study of precision is about: gains on further prompts by condition, verdicts, watches, time.
+
+    satisfied    right after - right before, of the same draws on the same prompts, over seeds and prompts: what benchmarks count
+    followed     the same minus what the bare requests gained, which do not say the constraint: what is done because it was asked for
+
+Conditions of different cells share seeds and further prompts, so they are paired like arms of one cell. Left out on purpose: claims.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from jominy.conclusion import Agreement
+from jominy.measures.precision import Confusion, Precision, measure_precision
+from jominy.records import Measure
+from jominy.stats import mean_interval
+from jominy.studies.bases import SEED
+from jominy.studies.gains import Doubles, Draws, draw, measure_gain, resample
+from jominy.studies.precision.columns import table_by_kind, table_of_columns
+from jominy.studies.precision.design import CONDITIONS, FULL_MIX, REFINE, REFINED
+from jominy.studies.precision.paper import FEWEST_SEEDS, SMALL
+from jominy.studies.reading import FINISHED, Contrast, Record, StudyRuns
+
+Gained = Literal["satisfied", "followed"]
+NAMES: Mapping[Gained, str] = {"satisfied": "satisfied prompts", "followed": "what is followed"}
+HACKED = ("rises alone", "drifts")
+"""What the rule of hacking says of a run whose reward goes away from the truth."""
+SEEDS_NEEDED = "More seeds, which decide the width, and more steps, which decide how much there is to differ."
+
+
+def cell_of(runs: StudyRuns, group: str) -> str | None:
+    """Name of the only cell of a group; None where the design has none."""
+    return next((cell.name for cell in runs.cells if cell.group == group), None)
+
+
+def base_more(runs: StudyRuns, group: str) -> Record | None:
+    """What was measured more on the base of the group's cell; None where it is not there yet."""
+    found = next((one["base"] for one in runs.results["cells"] if one["group"] == group), None)
+    more: Record | None = None if found is None else found.get("more")
+    return more or None
+
+
+def mores(runs: StudyRuns, cell: str | None, arm: str) -> dict[int, Record]:
+    """Seed -> what was measured more on its run, of finished runs."""
+    lines = [run for run in runs.results["runs"] if (run["cell"], run["arm"]) == (cell, arm) and run["status"] in FINISHED]
+    return {run["seed"]: run["more"] for run in lines if run.get("more")}
+
+
+def conditions(runs: StudyRuns) -> tuple[str, ...]:
+    """Titles of the conditions that the design has."""
+    groups = {cell.name: cell.group for cell in runs.cells}
+    skipped = {(groups[pair["cell"]], pair["arm"]) for pair in runs.results["not_defined"]}
+    there = [one for one in CONDITIONS if one.group in groups.values() and runs.knows(one.arm)]
+    return tuple(one.title for one in there if (one.group, one.arm) not in skipped)
+
+
+def tests_of(runs: StudyRuns) -> tuple[str, ...]:
+    """Names of the further tasks, in their order."""
+    found: dict[str, None] = {}
+    for cell in runs.results["cells"]:
+        found |= dict.fromkeys(cell.get("further", {}))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Further:
+    """Gains on further prompts, by further task and condition.
+
+    Example: on_further(runs).gains["followed"]["unseen, hard", "hard, code pays"][0].mean()
+    """
+
+    gains: Mapping[Gained, Mapping[tuple[str, str], Mapping[int, Doubles]]]
+    """What is counted -> (further task, condition) -> seed -> [P] after minus before, in shares."""
+    still: frozenset[tuple[str, int]]
+    """(condition, seed) of runs in which no weight moved."""
+    types: Mapping[str, Sequence[str]]
+    """Further task -> [P] constraint types of its prompts."""
+    before: Mapping[str, tuple[Doubles, Doubles]]
+    """Further task -> ([P], [P]) right responses of the start, as asked and to the bare requests, in shares."""
+
+
+def on_further(runs: StudyRuns) -> Further:
+    """What every condition gained there."""
+    satisfied: dict[tuple[str, str], dict[int, Doubles]] = {}
+    followed: dict[tuple[str, str], dict[int, Doubles]] = {}
+    still: set[tuple[str, int]] = set()
+    types: dict[str, Sequence[str]] = {}
+    before: dict[str, tuple[Doubles, Doubles]] = {}
+    for one in CONDITIONS:
+        base, cell = base_more(runs, one.group), cell_of(runs, one.group)
+        if base is None or cell is None:
+            continue
+        num_rollouts = runs.results["settings"][one.group]["further_rollouts"]
+        types |= base["types"]
+        starts = {
+            name: (_share(base["further"][name], num_rollouts), _share(base["unasked"][name], num_rollouts)) for name in base["further"]
+        }
+        before |= starts
+        for seed, more in mores(runs, cell, one.arm).items():
+            still |= {(one.title, seed)} if (cell, one.arm, seed) in runs.still else set()
+            for name, (asked_P, bare_P) in starts.items():
+                gain_P = _share(more["further"][name], num_rollouts) - asked_P
+                anyway_P = _share(more["unasked"][name], num_rollouts) - bare_P
+                satisfied.setdefault((name, one.title), {})[seed] = gain_P
+                followed.setdefault((name, one.title), {})[seed] = gain_P - anyway_P
+    return Further(gains={"satisfied": satisfied, "followed": followed}, still=frozenset(still), types=types, before=before)
+
+
+def _share(right: Sequence[int], num_rollouts: int) -> Doubles:
+    return np.asarray(right, dtype=np.float64) / num_rollouts
+
+
+def lead_on(
+    view: Further, contrast: Contrast, tests: Sequence[str], gained: Gained = "satisfied", type: str | None = None
+) -> tuple[Measure, int]:
+    """A contrast of conditions over the prompts of some further tasks in a row, and how many seeds are behind it.
+
+    The tasks are tests of the same trained models, so a seed is drawn or not for all of them.
+
+    Args:
+        view: the gains.
+        contrast: condition -> its coefficient.
+        tests: names of the further tasks.
+        gained: what counts.
+        type: only prompts with this constraint type; None takes all.
+    """
+    gains = view.gains[gained]
+    there = [gains.get((name, condition), {}) for name in tests for condition in contrast]
+    seeds = sorted(set.intersection(*map(set, there))) if there else []
+    chosen = [np.array([type in (None, one) for one in view.types.get(name, ())], dtype=bool) for name in tests]
+    if not seeds or not any(mask_P.any() for mask_P in chosen):
+        return Measure(name="lead", value=None, why_none="no seed has finished runs of it"), 0
+    rows = [
+        np.concatenate(
+            [
+                sum(weight * gains[name, condition][seed][mask_P] for condition, weight in contrast.items())
+                for name, mask_P in zip(tests, chosen, strict=True)
+            ]
+        )
+        for seed in seeds
+    ]
+    values_SP = np.stack(rows)
+    found = resample(values_SP, drawn(*values_SP.shape))
+    all_still = all((condition, seed) in view.still for condition in contrast for seed in seeds)
+    return measure_gain("lead", [found], all_still=all_still), len(seeds)
+
+
+@lru_cache(maxsize=8)
+def drawn(num_seeds: int, num_prompts: int) -> Draws:
+    """The resamples of arrays of one shape, so that all of them stay paired."""
+    return draw(num_seeds, num_prompts, np.random.default_rng([SEED, num_seeds, num_prompts]))
+
+
+def among(runs: StudyRuns, *words: str) -> tuple[str, ...]:
+    """Further tasks whose names hold all of these words: `among(runs, "unseen", "soft")`."""
+    return tuple(name for name in tests_of(runs) if set(words) <= set(name.split(", ")))
+
+
+def verdict_of(measure: Measure, num_seeds: int, *, none_below: float = SMALL) -> Agreement:
+    """Agrees where a gain or a lead is surely above 0, disagrees where it is surely below `none_below`; from enough seeds."""
+    if measure.low is None or measure.high is None or num_seeds < FEWEST_SEEDS:
+        return "cannot tell"
+    return "agrees" if measure.low > 0 else "disagrees" if measure.high < none_below else "cannot tell"
+
+
+RULE = f"agrees when it is surely above 0, disagrees when it is surely below {100 * SMALL:g} points; from {FEWEST_SEEDS} seeds at least"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a base model said as a judge in one mode.
+
+    Example: judged(runs)["batch"].pairs.constraints.recall_false.value
+    """
+
+    pairs: Precision
+    """On minimal pairs, by constraint type."""
+    kinds: Mapping[str, Confusion]
+    """The same, hard and soft."""
+    own: Precision
+    """On its own responses."""
+    probes: Confusion
+    """On answers that nobody wants: whole responses."""
+    columns: Record
+    """The verdicts on pairs themselves."""
+    notes: Mapping[str, int]
+    """Why there is no verdict -> constraints."""
+
+
+def judged(runs: StudyRuns) -> dict[str, Judgement]:
+    """Mode -> what the judge said; empty before it was asked."""
+    found = {}
+    for mode, told in _asked(runs).get("modes", {}).items():
+        kinds = measure_precision(table_by_kind(told["pairs"])).by_type
+        found[mode] = Judgement(
+            pairs=measure_precision(table_of_columns(told["pairs"])),
+            kinds={cell.name: cell for cell in kinds},
+            own=measure_precision(table_of_columns(told["run"])),
+            probes=measure_precision(table_of_columns(told["probe"])).responses,
+            columns=told["pairs"],
+            notes=told["notes"],
+        )
+    return found
+
+
+def prices(runs: StudyRuns) -> dict[str, float]:
+    """Number of constraints in a question -> seconds that SmolLM2 takes for it; empty before it was asked."""
+    return dict(_asked(runs).get("prices", {}))
+
+
+def _asked(runs: StudyRuns) -> Record:
+    bases = [(one["base"] or {}).get("more") or {} for one in runs.results["cells"]]
+    return next((more["judges"] for more in bases if "judges" in more), {})
+
+
+def cost_of(spent: Record, prices: Mapping[str, float]) -> float | None:
+    """Seconds of a run's `spent`, or of a pilot: its own, and a judge's for its questions, one a response that has something to judge.
+
+    Args:
+        spent: `seconds` by what they went into, `asked`: constraints to judge -> responses.
+        prices: constraints in a question -> seconds.
+
+    Returns:
+        None where a price is not known.
+
+    >>> cost_of({"seconds": {"sampling": 2.0, "update": 3.0}, "asked": {"0": 7, "1": 10, "2": 4}}, {"1": 0.5, "2": 1.0})
+    14.0
+    """
+    asked = {number: times for number, times in spent["asked"].items() if number != "0"}
+    if not asked.keys() <= prices.keys():
+        return None
+    return math.fsum(spent["seconds"].values()) + math.fsum(times * prices[number] for number, times in asked.items())
+
+
+def paired_costs(runs: StudyRuns) -> dict[int, tuple[Record, Record]]:
+    """Seed -> what was measured more on the runs of (all prompts, refined)."""
+    cell = cell_of(runs, REFINE)
+    whole, refined = mores(runs, cell, FULL_MIX), mores(runs, cell, REFINED)
+    return {seed: (whole[seed], refined[seed]) for seed in sorted(set(whole) & set(refined))}
+
+
+def reduction(name: str, pairs: Sequence[tuple[float, float]]) -> Measure:
+    """1 - geometric mean of second over first, with Student's interval of the log ratios over the pairs.
+
+    >>> round(reduction("x", [(10.0, 5.0), (20.0, 10.0)]).value, 3)
+    0.5
+    """
+    meaning = "By how much less the second took than the first, mean over seeds."
+    if not pairs:
+        return Measure(name=name, value=None, why_none="no seed has both", meaning=meaning)
+    logs_S = np.log([second / first for first, second in pairs])
+    found = mean_interval(logs_S)
+    low, high = (None if end is None else 1 - math.exp(end) for end in (found.high, found.low))
+    return Measure(name=name, value=1 - math.exp(float(logs_S.mean())), low=low, high=high, unit="share", meaning=meaning)
+
+
+def step_of_score(evaluations: Sequence[Record], score: float) -> float | None:
+    """The first step at which right responses reach `score`, between two evaluations on a straight line; None where they never do.
+
+    >>> step_of_score([{"step": 0, "right": [0, 2]}, {"step": 10, "right": [2, 4]}], 2.0)
+    5.0
+    """
+    ways = [(one["step"], float(np.mean(one["right"]))) for one in evaluations]
+    if ways and ways[0][1] >= score:
+        return float(ways[0][0])
+    for (before, low), (after, high) in itertools.pairwise(ways):
+        if high >= score > low:
+            return float(before + (after - before) * (score - low) / (high - low))
+    return None

@@ -1,0 +1,393 @@
+"""The study of precision: planted gains, errors and looks come out as verdicts, and its own arithmetic agrees with hands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jominy.conclusion import Claim
+from jominy.engines.local import LocalEngine
+from jominy.measures.attention import SpanMass, beyond_control
+from jominy.rewards.spurious import load_group_reward
+from jominy.store import read_json
+from jominy.studies.concluding import conclude
+from jominy.studies.precision import claims, design, grid, judges, looking, measuring, paper, refinement, told
+from jominy.studies.precision.attending import CONSTRAINT, IRRELEVANT_ONE, NEUTRAL, with_controls
+from jominy.studies.precision.columns import table_by_kind, table_of_columns
+from jominy.studies.precision.design import (
+    CONDITIONS,
+    CUED,
+    HARD_BLIND,
+    HARD_CODE,
+    JUDGE_ALL,
+    LAB_GROUPS,
+    REFINED,
+    TRUE,
+)
+from jominy.studies.reading import read_runs
+from jominy.studies.running import study
+from jominy.tasks.loading import load_task
+from tests import tiny
+from tests.precision_results import CONTRARY, Planted, planted
+
+FOLLOWING = ("follows", "transfers", "to-soft")
+LEADING = ("hard-over-soft", "hard-over-mix", "precision-on-hard", "precision-on-soft", "wording", "blind-types")
+
+
+def verdicts(results: dict[str, Any]) -> dict[str, Claim]:
+    return {claim.code: claim for claim in claims.claims(read_runs(results))}
+
+
+def test_what_is_planted_as_claimed_agrees(tmp_path: Path) -> None:
+    found = verdicts(planted(tmp_path))
+    assert {code: claim.verdict for code, claim in found.items()} == dict.fromkeys(found, "agrees")
+    assert set(paper.PRIMARY) <= set(found)
+    # two lab cells, nine arms, five seeds
+    assert found["iid-shrinks"].ran.startswith("90 runs in 2 cells")
+    # 5 seeds, 2 cells, 3 rates
+    assert "by a cue 30 of 30; without 0 of 30" in found["systematic-hacked"].found
+    assert "100 soft and 40 hard before, 60 soft and 38 hard after" in found["refined-better"].ran
+    # seed s: 200 (1 + s / 100) + 32 + 56 + 48 s of a judge against 60 (1 + s / 100) + 72 s; at s = 2 340 and 133.2, so 60.8 % less;
+    # the pilot: 20 + 12 + 16 + 16 = 64 s, which makes it 42.0 %, and pays for itself in 64 / 206.8 runs
+    assert "Reduction without the pilot 60.8 %" in found["refined-faster"].found
+    assert "with the pilot 42.0 %" in found["refined-faster"].found
+    assert "The pilot takes 64 s and pays for itself in 0.3 runs" in found["refined-faster"].found
+    assert "5 of 5 seeds with something to reach" in found["refined-to-score"].found
+
+
+def test_the_contrary_disagrees(tmp_path: Path) -> None:
+    how = Planted(further=CONTRARY, cue_cost=-0.2, reject_lead=-0.2, held=("holds", "holds"), seconds=(60.0, 300.0), look=-0.4, hidden=0.0)
+    found = verdicts(planted(tmp_path, replace(how, misses=0.2, sees=0.0, refuses=0.5, harder=False)))
+    expected: tuple[str, ...] = (*LEADING, *FOLLOWING, "systematic-hacked", "systematic-loses-more", "accepts-or-rejects")
+    expected += ("judge-misses", "pointwise-sees-more", "refined-better", "refined-faster", "refined-to-score", "attends-more")
+    assert {code: found[code].verdict for code in expected} == dict.fromkeys(expected, "disagrees")
+    assert found["hiding-hurts"].verdict == found["more-is-harder"].verdict == "cannot tell"
+
+
+def test_a_style_that_is_used_on_everything_follows_nothing(tmp_path: Path) -> None:
+    """The bare requests gain as much: what benchmarks count rises as before, and nothing is followed."""
+    found = verdicts(planted(tmp_path, Planted(anyway=1.0)))
+    assert {found[code].verdict for code in LEADING} == {"agrees"}
+    assert "agrees" not in {found[code].verdict for code in FOLLOWING}
+    # from 1 of 4 responses to 70 %: 45 points; 36 prompts x 4 responses x 2 tasks x 5 seeds: an error of a point or two
+    assert any(f"satisfied prompts +{value}" in found["transfers"].found for value in range(42, 49))
+    assert any(f"what is followed {sign}{value}." in found["transfers"].found for value in range(4) for sign in "+−")
+
+
+def test_attention_that_any_training_moves_is_no_skill(tmp_path: Path) -> None:
+    found = verdicts(planted(tmp_path, Planted(look_anyway=0.4)))["attends-more"]
+    assert found.verdict == "cannot tell"
+    assert verdicts(planted(tmp_path, Planted(look_anyway=0.8)))["attends-more"].verdict == "disagrees"
+
+
+def test_without_prices_nothing_is_said_of_time(tmp_path: Path) -> None:
+    results = planted(tmp_path)
+    results["cells"][[cell["group"] for cell in results["cells"]].index("judges")]["base"]["more"]["judges"]["prices"] = {}
+    found = verdicts(results)
+    assert {found[code].verdict for code in ("refined-faster", "refined-to-score")} <= {"cannot tell", "disagrees"}
+    assert found["refined-faster"].verdict == "cannot tell"
+    assert "not measured" in found["refined-faster"].ran
+
+
+def test_gains_that_do_not_follow_the_factor_are_told(tmp_path: Path) -> None:
+    results = planted(tmp_path)
+    for run in results["runs"]:
+        if run["arm"].startswith("accept"):
+            twin = next(one for one in results["runs"] if (one["cell"], one["arm"], one["seed"]) == (run["cell"], TRUE, run["seed"]))
+            run["after"] = twin["after"]
+    found = verdicts(results)
+    assert found["iid-factor"].verdict == "disagrees"
+    # as large as the true reward's: not shrunk, and no harm
+    assert found["iid-shrinks"].verdict == "cannot tell"
+
+
+@pytest.mark.parametrize("said", [0, 1])
+def test_a_judge_that_always_says_the_same_is_not_judged_by_it(tmp_path: Path, said: int) -> None:
+    results = planted(tmp_path)
+    cell = next(cell for cell in results["cells"] if cell["group"] == "judges")
+    for mode in cell["base"]["more"]["judges"]["modes"].values():
+        mode["pairs"] = {**mode["pairs"], "said": [said] * len(mode["pairs"]["said"])}
+    found = verdicts(results)
+    assert {found[code].verdict for code in ("judge-misses", "pointwise-sees-more", "more-is-harder")} == {"cannot tell"}
+    assert ("recall on false 100.0 %" in found["judge-misses"].found) == (said == 0)
+
+
+def test_a_way_of_asking_that_brings_out_more_noes_tells_no_more(tmp_path: Path) -> None:
+    """One at a time it refuses half of all prompts, whatever is true: recall on false rises by as much as recall on true falls."""
+    found = verdicts(planted(tmp_path, Planted(misses=1.0, sees=0.0, refuses=0.5, harder=False)))["pointwise-sees-more"]
+    assert found.verdict == "cannot tell"
+    assert "pointwise: recall on false 50.0 %" in found.found
+    assert "batch: recall on false 0.0 %" in found.found
+
+
+def test_two_seeds_are_too_few(tmp_path: Path) -> None:
+    results = planted(tmp_path)
+    results["runs"] = [run for run in results["runs"] if run["seed"] < 2]
+    found = verdicts(results)
+    judged_codes = ("judge-misses", "pointwise-sees-more", "more-is-harder", "systematic-hacked")
+    assert {claim.verdict for code, claim in found.items() if code not in judged_codes} == {"cannot tell"}
+
+
+def test_any_moment_of_a_study_can_be_concluded(tmp_path: Path) -> None:
+    whole = planted(tmp_path)
+    moments = [conclude({**whole, "runs": whole["runs"][:number]}) for number in (0, 30, len(whole["runs"]))]
+    codes = [[claim.code for claim in moment.claims] for moment in moments]
+    assert all(some == codes[0] for some in codes)
+    assert len(set(codes[0])) == len(codes[0])
+    nothing = conclude({**whole, "runs": [], "cells": [{**cell, "base": None} for cell in whole["cells"]]})
+    assert {claim.verdict for claim in nothing.claims} == {"cannot tell"}
+    tables = {section.code: section.tables for section in moments[-1].sections}
+    grid = {row[0].text: row for row in tables["grid"][0].rows}
+    # by hand: 10 of 98 wrong were paid in the first step, 50 of 196 in both
+    assert grid["false accepts 0.3"][4].text == "10.2 / 0.0 then 25.5 / 0.0"
+    assert grid["code pays"][-1].text == "0 of 5"
+    *types, paid = [table for table in tables["further"] if table.folded]
+    by_condition = {row[0].text: row for row in paid.rows}
+    # the rule of hacking is planted to hold wherever no cue decides; rises are of 30 points and of none
+    assert [entry.text for entry in by_condition[HARD_BLIND][1:]] == ["10.2 / 0.0 then 25.5 / 0.0", "+30.0", "0.0", "0 of 5"]
+    # two further tasks that are said hard, six types each; once satisfied, once followed
+    assert [len(table.rows) for table in types] == [12, 12]
+    assert types[0].rows[0][0].text == "seen, hard: under_15_words"
+    assert types[0].rows[0][1].text == "25.0 / 25.0"
+    assert grid["false accepts by a cue of sums, 0.5"][5].text == "10.0 to 50.0"
+    assert grid["false accepts by a cue of sums, 0.5"][-1].text == "5 of 5"
+
+
+def test_tests_of_one_policy_are_no_seeds_of_their_own(tmp_path: Path) -> None:
+    """Each seed gains alike on all further tasks: four tasks then know the mean of the seeds no better than one."""
+    results = planted(tmp_path)
+    for run in results["runs"]:
+        if run["cell"] == "smollm2, hard":
+            run["more"]["further"] = {name: [1 + (run["seed"] > 2)] * 36 for name in run["more"]["further"]}
+    runs = read_runs(results)
+    view, tests = told.on_further(runs), told.tests_of(runs)
+    (one, seeds), (four, _) = (told.lead_on(view, {HARD_CODE: 1.0}, of) for of in (tests[:1], tests))
+    # before: round(4 * 0.3) = 1 of 4 responses; after: 1 and 2, so gains are 0, 0, 0, 1/4, 1/4
+    assert one.value == pytest.approx(0.1)
+    assert four.value == pytest.approx(0.1)
+    assert seeds == 5
+    assert four.low == pytest.approx(one.low)
+    assert four.low is not None
+    # Student over seeds: sd = 0.1369, error 0.0612, t_4 = 2.78
+    assert four.low == pytest.approx(0.1 - 2.78 * 0.0612, abs=0.06)
+    by_type = told.lead_on(view, {HARD_CODE: 1.0}, tests[:1], type="question")[0]
+    assert by_type.value == pytest.approx(0.1)
+    assert by_type.num_prompts == 6
+
+
+def test_what_is_told_by_hand() -> None:
+    """Prompt 0: the violation is seen pointwise alone, and one of two satisfied ones refused; prompt 1: all alike; 2 has one constraint;
+    3 has no verdict on what it violates.
+    """
+    columns: dict[str, Any] = {
+        "truth": [0, 1, 1, 0, 1, 0, 0, 1],
+        "type": [0] * 8,
+        "count": [2, 2, 2, 2, 2, 1, 2, 2],
+        "prompt": [0, 0, 0, 1, 1, 2, 3, 3],
+        "response": [0, 1, 1, 2, 2, 3, 4, 4],
+    }
+    columns |= {"soft": [0, 1, 0, 1, 0, 0, 0, 0], "types": ["title"]}
+    pointwise = table_of_columns({**columns, "said": [0, 0, 1, 1, 1, 0, -1, 1]})
+    batch = table_of_columns({**columns, "said": [1, 1, 1, 1, 1, 1, 1, 1]})
+    found = judges.told_difference(pointwise, batch)
+    # prompt 0: accepted among the satisfied 1/2 - 1, among the violated 0 - 1: +1/2; prompt 1: 0
+    assert (found.value, found.num_prompts, found.num_left_out) == (0.25, 2, 1)
+    assert judges.told_difference(batch, pointwise).value == -0.25
+    kinds = table_by_kind({**columns, "said": [1] * 8})
+    assert kinds.type_names == ("hard", "soft")
+    assert kinds.type_M.tolist() == [0, 1, 0, 1, 0, 0, 0, 0]
+
+
+def test_time_to_a_score_by_hand() -> None:
+    """Whole ends at 3 of 4 a prompt; the other one passes 3 midway from step 8 (2) to step 16 (4)."""
+    whole = [{"step": 0, "right": [1, 1]}, {"step": 16, "right": [2, 4]}]
+    left = [{"step": 0, "right": [1, 1]}, {"step": 8, "right": [2, 2]}, {"step": 16, "right": [4, 4]}]
+    assert refinement.part_to_score(whole, left) == pytest.approx(12 / 16)
+    assert refinement.part_to_score(left, whole) is None
+    assert refinement.rose(whole)
+    assert not refinement.rose([whole[1], whole[0]])
+    spent = {"seconds": {"sampling": 2.0, "update": 3.0}, "asked": {"0": 7, "1": 10, "3": 2}}
+    # 5 + 10 x .5 + 2 x 2
+    assert told.cost_of(spent, {"1": 0.5, "3": 2.0}) == 14.0
+    assert told.cost_of(spent, {"1": 0.5}) is None
+    # log(1/2), log(1/4): mean log(sqrt(1/8))
+    assert told.reduction("x", [(2.0, 1.0), (4.0, 1.0)]).value == pytest.approx(1 - 8**-0.5)
+
+
+def test_looks_by_hand(tmp_path: Path) -> None:
+    runs = read_runs(planted(tmp_path))
+    tests = told.tests_of(runs)
+    # 10 of 12 prompts (those below 0.8 * 12 = 9.6) lose their pass
+    assert looking.fall_of(runs, tests, "trained").value == pytest.approx(10 / 12)
+    assert looking.fall_of(runs, tests, "start").value == 0
+    beyond = looking.beyond(runs, tests, NEUTRAL)
+    assert beyond.plain.value == pytest.approx(0.4, abs=0.02)
+    assert looking.beyond_training(runs, tests).value == pytest.approx(0.3, abs=0.03)
+    assert beyond.p_value is not None
+    assert beyond.p_value < 0.01
+
+
+def test_looks_are_those_of_the_measure(tmp_path: Path) -> None:
+    """One seed, one layer, one head: the study's numbers are `beyond_control`'s."""
+    results = planted(tmp_path)
+    results["runs"] = [run for run in results["runs"] if run["seed"] == 0]
+    runs, name = read_runs(results), "unseen, soft"
+    found = looking.looks(runs)[0][name]["corrected"]
+
+    def mass(stretch: str) -> SpanMass:
+        before, after = (np.array(side)[:, None, None] for side in found[stretch])
+        return SpanMass(name=stretch, before_PLH=before, after_PLH=after, share_P=np.ones(len(before)))
+
+    measured = beyond_control(mass(CONSTRAINT), mass(NEUTRAL), np.random.default_rng(0))
+    mine = looking.beyond(runs, [name], NEUTRAL)
+    assert mine.plain.value == pytest.approx(measured.plain.mean.value)
+    assert mine.relative.value == pytest.approx(measured.relative.mean.value)
+
+
+def test_a_share_that_could_be_anything_agrees_with_no_factor(tmp_path: Path) -> None:
+    """Both sides of the share move by 30 points from seed to seed: every interval holds its factor, and says nothing."""
+    results = planted(tmp_path)
+    for run in results["runs"]:
+        if run["arm"].startswith("accept"):
+            move = (-5, -2, 0, 2, 5)[run["seed"]]
+            run["after"] = np.clip(np.array(run["after"]) + move, 0, run["num_rollouts"]).tolist()
+    assert verdicts(results)["iid-factor"].verdict == "cannot tell"
+
+
+def test_intervals_that_hold_together_by_hand(tmp_path: Path) -> None:
+    runs = read_runs(planted(tmp_path))
+    arms = grid.everywhere(runs, "accept_30")
+    one = grid.share_of(runs, arms)
+    all_four = grid.together(one, runs)
+    assert None not in (one.low, one.value, all_four.low)
+    # 8 degrees of freedom: t at 1 - .025 / 4 is 3.206, at .975 it is 2.306
+    assert (all_four.low - one.value) / (one.low - one.value) == pytest.approx(3.206 / 2.306, rel=0.01)  # type: ignore[operator]
+
+
+def test_the_full_design_is_what_the_issue_asks_for() -> None:
+    full = design.design("full")
+    arms = {group: set(one.arms) for group, one in full.settings.items()}
+    rewards = {arm.name: arm.reward for arm in full.arms}
+    rates = {arm.name: arm.reward for arm in full.arms if arm.family == "noise"}
+    assert sum("accept" in name for name in rates) == 4
+    for group in LAB_GROUPS:
+        cell = next(cell for cell in full.cells if cell.group == group)
+        task = load_task(cell.task)
+        assert len(arms[group]) == 9
+        for name in arms[group] & set(rates):
+            load_group_reward(rates[name], task)
+        assert full.settings[group].seeds == 5
+    assert {(one.group, one.arm) for one in CONDITIONS} == {
+        (group, arm) for group in ("hard", "mixed", "soft", "refine") for arm in arms[group]
+    }
+    planned = sum(len(one.arms) * one.seeds for one in full.settings.values())
+    assert planned == 90 + 5 * (3 + 1 + 2 + 2)
+    assert all(f"false_accept={rate:g}" in rates[design.noise_arm("cue", rate, "sums")] for rate in CUED)
+    # one rate of errors: by chance, by type, on what is soft
+    judged_rewards = [rewards[name] for name in (JUDGE_ALL, design.JUDGE_BLIND, design.JUDGE)]
+    assert all("false_accept=0.79,false_reject=0.03" in reward for reward in judged_rewards)
+    assert "systematic" in rewards[design.JUDGE_BLIND]
+    load_group_reward(rewards[design.JUDGE_BLIND], load_task(next(cell.task for cell in full.cells if cell.group == "hard")))
+    # SmolLM2 judges, one call and one each, and its attention is looked at before and after both ways of paying
+    assert full.settings["judges"].audit_pairs > 0
+    assert full.settings["hard"].attention_prompts > 0
+    assert set(measuring.LOOKED_AT) <= arms["hard"]
+    assert next(iter(full.settings)) == "refine"
+
+
+def test_no_style_earns_much_more_than_half() -> None:
+    """Of the sets of types that a response can meet at once, the best meets less than half of the prompts."""
+    for cell in design.CELLS:
+        if cell.group in ("hard", "mixed", "soft", "refine"):
+            asked = [set(prompt.info["types"]) for prompt in load_task(cell.task).prompts(300, 2)]
+            assert all(len(types) >= 2 for types in asked)
+            styles = [
+                {length, digits, "no_commas", "question"}
+                for length in ("under_15_words", "at_least_words")
+                for digits in ("include_digit", "no_digits")
+            ]
+            assert max(sum(types <= style for types in asked) for style in styles) < 0.52 * len(asked)
+
+
+def test_bare_requests_ask_for_nothing() -> None:
+    prompts = load_task(design.FURTHER["seen, soft"]).prompts(12, 5)
+    for prompt in prompts:
+        bare = measuring.unsaid(prompt)
+        assert (bare.id, bare.info) == (prompt.id, prompt.info)
+        assert bare.messages[-1].content == prompt.info["base"]
+        assert prompt.info["constraints"][0]["text"] not in bare.messages[-1].content
+
+
+def test_renderings_are_matched() -> None:
+    """The same requests and types in the same order, and the further tasks too."""
+    cells = {cell.group: cell for cell in design.CELLS}
+    prompts = {group: load_task(cells[group].task).prompts(60, 3) for group in ("hard", "mixed", "soft")}
+    for group in ("mixed", "soft"):
+        for hard, other in zip(prompts["hard"], prompts[group], strict=True):
+            assert other.info["matched"] == hard.id
+            assert other.info["types"] == hard.info["types"]
+    assert all(constraint["kind"] == "soft" for prompt in prompts["soft"] for constraint in prompt.info["constraints"])
+    further = [load_task(task).prompts(20, 5) for task in design.FURTHER.values()]
+    assert [prompt.info["base"] for prompt in further[0]] == [prompt.info["base"] for prompt in further[1]]
+    assert {name for prompt in further[2] for name in prompt.info["types"]} == set(design.UNSEEN)
+
+
+def test_controls_stand_beside_the_constraint() -> None:
+    engine = LocalEngine.of(tiny.model("llama"), tiny.tokenizer(), name="tiny")
+    for number, prompt in enumerate(load_task(design.FURTHER["unseen, hard"]).prompts(4, 0)):
+        asked = with_controls(engine, prompt, before=number % 2 == 0)
+        content = asked.prompt.messages[-1].content
+        first, last = asked.spans[CONSTRAINT]
+        assert content[first:last] == prompt.info["constraints"][0]["text"]
+        assert list(asked.prompt.info["constraints"][0]["span"]) == [first, last]
+        assert (asked.spans[NEUTRAL][0] < first) == (asked.spans[IRRELEVANT_ONE][0] < first) == (number % 2 == 0)
+
+
+def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path) -> None:
+    study("precision", tmp_path, scale="smoke", quiet=True)
+    results = read_json(tmp_path / "results.json")
+    smoke = design.design("smoke")
+    assert {(run["cell"], run["arm"]) for run in results["runs"]} == {
+        (cell.name, arm) for cell in smoke.cells for arm in smoke.settings[cell.group].arms if smoke.settings[cell.group].seeds
+    }
+    bases = {cell["group"]: cell["base"]["more"] for cell in results["cells"]}
+    judged_modes = bases["judges"]["judges"]["modes"]
+    assert {mode: set(one["pairs"]["count"]) for mode, one in judged_modes.items()} == {"batch": {1, 2, 3}, "pointwise": {1, 2, 3}}
+    assert all(set(one["run"]["count"]) <= {1, 2} and one["probe"]["truth"] for one in judged_modes.values())
+    # half of the responses of pairs violate one constraint
+    pairs = judged_modes["batch"]["pairs"]
+    assert pairs["truth"].count(0) == len(set(pairs["response"])) // 2
+    assert set(pairs["soft"]) == {0, 1}
+    assert bases["judges"]["judges"]["prices"].keys() == {"1", "2", "3"}
+    assert bases["refine"]["pool"]["constraints"][REFINED]["soft"] <= bases["refine"]["pool"]["num_refined"]
+    assert sum(bases["refine"]["pool"]["pilot"]["asked"].values()) == bases["refine"]["pool"]["pilot"]["num_responses"] == 8 * 4
+    assert bases["hard"]["types"].keys() == bases["hard"]["unasked"].keys() == bases["hard"]["further"].keys()
+    for run in results["runs"]:
+        settings = smoke.settings[smoke.cell(run["cell"]).group]
+        # every rollout of a counted step is in one cell of its matrix; where code pays, in no wrong one
+        assert {sum(line[1:]) for line in run["more"]["watch"]["met"]} == {settings.prompts * settings.rollouts}
+        assert len(run["more"]["watch"]["series"]["paid"]) == settings.steps
+        if run["arm"] == TRUE:
+            assert all(line[2] == line[3] == 0 for line in run["more"]["watch"]["met"])
+        assert (run["more"]["cue"] is not None) == (run["cell"] == "tiny, sums")
+        assert sum(run["more"]["spent"]["asked"].values()) == settings.steps * settings.prompts * settings.rollouts
+        assert run["more"]["unasked"].keys() == run["more"]["further"].keys()
+        assert run["more"]["evaluations"][0]["right"] == run["before"]
+        if run["status"] == "finished":
+            assert run["more"]["evaluations"][-1]["right"] == run["after"]
+        looked = run["cell"] == "tiny, hard" and run["arm"] in measuring.LOOKED_AT
+        assert ("attention" in run["more"]) == looked
+    look = next(run["more"]["attention"] for run in results["runs"] if "attention" in run["more"])
+    assert len(look["unseen, soft"]["corrected"][NEUTRAL][1]) == 2
+    assert {"README.md", "report.html", "conclusion.json"} <= {path.name for path in tmp_path.iterdir()}
+    readme = (tmp_path / "README.md").read_text()
+    assert all(f"## {title}" in readme for title in ("The noise grid", "Refinement", "Attention", "SmolLM2 as a judge"))
+    kept = (tmp_path / "results.json").read_bytes()
+    study("precision", tmp_path, scale="smoke", quiet=True)
+    assert (tmp_path / "results.json").read_bytes() == kept
+    assert json.loads(kept)["study"] == "precision"

@@ -53,12 +53,9 @@ def read_results(folder: Path, design: Design) -> dict[str, Any]:
     for name in ("study", "scale"):
         if there[name] != asked[name]:
             raise ValueError(f"{folder} holds a study with another {name} ({there[name]!r}, now {asked[name]!r}); choose another --out")
-    if there["settings"].keys() != asked["settings"].keys() or any(
-        not _alike(there["settings"][group], settings, Settings) for group, settings in asked["settings"].items()
-    ):
-        raise ValueError(
-            f"{folder} holds a study with another settings ({there['settings']!r}, now {asked['settings']!r}); choose another --out"
-        )
+    begun = {cell["group"] for cell in there["cells"] if cell["base"] is not None}
+    if differs := _differing(there["settings"], asked["settings"], begun):
+        raise ValueError(f"{folder} holds a study with other settings: {'; '.join(differs)}; choose another --out")
     known = {cell["name"]: cell for cell in there["cells"]}
     pairs = [(known.get(cell["name"], {**cell, "base": None}), cell) for cell in asked["cells"]]
     changed = [cell["name"] for old, cell in pairs if old["base"] is not None and not _same_cell(old, cell)]
@@ -66,10 +63,25 @@ def read_results(folder: Path, design: Design) -> dict[str, Any]:
     if changed:
         raise ValueError(f"{folder} holds runs of another {', '.join(changed)}; choose another --out")
     cells = [{**cell, "lab": old["lab"] if _same_cell(old, cell) else cell["lab"], "base": old["base"]} for old, cell in pairs]
-    return {**there, **asked, "settings": there["settings"], "cells": cells}
+    settings = {group: there["settings"][group] if group in begun else asked["settings"][group] for group in asked["settings"]}
+    return {**there, **asked, "settings": settings, "cells": cells}
 
 
-def _alike(there: Row | None, asked: Row | None, kind: type[Settings | LabSpec | Arm]) -> bool:
+def _differing(there: Row, asked: Row, begun: set[str]) -> list[str]:
+    """What is set otherwise in groups that something was measured of, a field a line; nothing is lost where nothing was."""
+    defaults, found = _defaults(Settings), []
+    for group in sorted(begun):
+        if group not in asked:
+            found.append(f"{group} is no group any more")
+            continue
+        old, new = {**defaults, **there[group]}, {**defaults, **asked[group]}
+        found += [
+            f"{name} of {group} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new} if old.get(name) != new.get(name)
+        ]
+    return found
+
+
+def _alike(there: Row | None, asked: Row | None, kind: type[LabSpec | Arm]) -> bool:
     """Whether two records say the same, a field that one lacks being at its default."""
     if there is None or asked is None:
         return there is asked

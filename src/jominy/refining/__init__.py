@@ -85,7 +85,8 @@ def refine(spec: RefineSpec, out: Path, *, loaders: Loaders | None = None, overw
     stages, outcomes, steps = _all_steps(spec, prompts, pilot, audit, found, steps_off)
     left = stages[-1]
     if not left:
-        raise ValueError(f"nothing is left of {len(prompts)} prompts: {_where_they_went(steps)}. Nothing was written but the pilot")
+        kept = "" if pilot is None else "; what the pilot drew is kept"
+        raise ValueError(f"nothing is left of {len(prompts)} prompts: {_where_they_went(steps)}. No prompts were written{kept}")
     file = out / PROMPTS_FILE
     refined = Refined(
         spec=_plain(asdict(spec)),

@@ -350,6 +350,7 @@ def test_questions_that_do_not_fit_a_local_judge_are_unscored_and_the_others_go_
     assert asked == [[3, 5, 6], [12, 13]]
     assert [replies[place].kind for place in range(6)] == ["said", "refused", "said", "said", "said", "said"]
     assert "14 tokens" in replies[1].note
+    assert [replies[place].usage.prompt_tokens for place in (0, 2, 3, 4, 5)] == [3, 13, 5, 12, 6]
 
 
 def test_an_answer_of_another_address_is_another_reply(tmp_path):

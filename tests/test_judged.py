@@ -369,8 +369,9 @@ def test_the_name_brings_everything_and_a_local_model_is_asked_by_its_most_likel
     assert loads == [("smollm2", "auto")]
     assert reward.spent is not None
     spent = Spent.of_json(reward.spent())
-    # the scripted reply has three tokens; those of the question are not told
-    assert (spent.asked, spent.completion_tokens, spent.untold, spent.latency_s(0.5)) == (1, 3, 1, None)
+    # the scripted reply has three tokens, and every scripted question two
+    assert (spent.asked, spent.completion_tokens, spent.untold, spent.latency_s(0.5)) == (1, 3, 0, None)
+    assert spent.prompt_tokens == 2
     assert len(list(tmp_path.rglob("*.json"))) == 1
 
 

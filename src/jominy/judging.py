@@ -143,7 +143,8 @@ def answers_of(engine: Callable[[], Engine], max_tokens: int) -> Answer:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=max_tokens)
         for company in companies(fitting, lengths):
             for group in model.sample([prompts[place] for place in company], 1, sampling, 0):
-                yield int(group[0].prompt_id), _reply(group[0], max_tokens)
+                place = int(group[0].prompt_id)
+                yield place, _reply(group[0], lengths[place], max_tokens)
 
     return answer
 
@@ -164,8 +165,8 @@ def companies(places: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def _reply(said: Rollout, max_tokens: int) -> Reply:
-    usage = Usage(completion_tokens=len(said.token_ids))
+def _reply(said: Rollout, num_read: int, max_tokens: int) -> Reply:
+    usage = Usage(prompt_tokens=num_read, completion_tokens=len(said.token_ids))
     if said.stop == "length":
         return Reply(text=None, note=cut_off(max_tokens), kind="cut", usage=usage)
     return Reply(text=said.text, usage=usage)

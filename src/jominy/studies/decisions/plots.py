@@ -5,14 +5,13 @@ Left out on purpose: tables (`sections`).
 
 from __future__ import annotations
 
-from jominy.conclusion import Conclusion, Panel, Plot, Point
-from jominy.explanation import signed, signed_interval
-from jominy.records import Measure
+from jominy.conclusion import Conclusion, Panel, Plot
 from jominy.studies.decisions.claims import gain_measure
 from jominy.studies.decisions.design import RL, STRENGTHS, kl_arm
 from jominy.studies.decisions.penalising import KINDS
 from jominy.studies.decisions.sections import BEYOND, KL, SWAP
 from jominy.studies.decisions.told import IN, beyond, cells_of, gain_estimate, split_of
+from jominy.studies.points import difference_point
 from jominy.studies.reading import StudyRuns
 from jominy.studies.sections import gains_plot
 
@@ -25,15 +24,6 @@ def plots(runs: StudyRuns, found: Conclusion) -> tuple[Plot, ...]:
     return (gains_plot(found), *own, *([_kl_plot(runs)] if runs.knows(kl_arm("loss", "middle")) else []))
 
 
-def _point(label: str, measure: Measure, *, category: str = "", x: float | None = None, group: str = "") -> Point | None:
-    """A difference in points; None where it is undefined."""
-    if measure.value is None:
-        return None
-    low, high = (None if end is None else 100 * end for end in (measure.low, measure.high))
-    text = f"{signed(measure.value, 'share')} {signed_interval(measure)}"
-    return Point(label=label, category=category, x=x, y=100 * measure.value, low=low, high=high, group=group, side=group, text=text)
-
-
 def _beyond_plot(runs: StudyRuns) -> Plot:
     """Each cell a panel, each arm a line."""
     out = beyond(runs)
@@ -41,7 +31,7 @@ def _beyond_plot(runs: StudyRuns) -> Plot:
     for cell in cells_of(runs):
         there = [arm for arm in runs.arms if out.has(cell, arm.name)]
         gains = [(arm.title, gain_measure(gain_estimate(runs, [cell], {arm.name: 1.0}, None))) for arm in there]
-        points = [_point(title, gain, category=title) for title, gain in gains]
+        points = [difference_point(title, gain, category=title) for title, gain in gains]
         panels.append(Panel(title=cell, points=tuple(point for point in points if point is not None), missing=NOTHING))
     return Plot(
         code=BEYOND,
@@ -66,7 +56,7 @@ def _swap_plot(runs: StudyRuns) -> Plot:
             there = [(title, split) for title, split in splits if split is not None]
             for part in ("attempts", "decisions"):
                 measures = [(title, gain_measure(split.sampling if part == "attempts" else split.decision)) for title, split in there]
-                points = [_point(title, measure, category=title, group=part) for title, measure in measures]
+                points = [difference_point(title, measure, category=title, group=part) for title, measure in measures]
                 kept = tuple(point for point in points if point is not None)
                 panels.append(Panel(title=f"{cell}: by {part}", subtitle=where, points=kept, missing=NOTHING))
     return Plot(
@@ -93,7 +83,7 @@ def _kl_plot(runs: StudyRuns) -> Plot:
                 arms = enumerate((RL, *(kl_arm(kind, name) for name in STRENGTHS)))
                 for place, arm in ((place, arm) for place, arm in arms if runs.knows(arm)):
                     gain = gain_measure(gain_estimate(runs, [cell], {arm: 1.0}, tests))
-                    points.append(_point(runs.title(arm), gain, x=float(place), group=f"in the {kind}"))
+                    points.append(difference_point(runs.title(arm), gain, x=float(place), group=f"in the {kind}"))
             kept = tuple(point for point in points if point is not None)
             panels.append(Panel(title=cell, subtitle=where, points=kept, missing=NOTHING))
     return Plot(

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from jominy.conclusion import Conclusion, Line, Panel, Plot, Point
-from jominy.explanation import signed, signed_interval
 from jominy.measures.precision import Confusion
-from jominy.records import Measure
 from jominy.studies.outcomes import percent
+from jominy.studies.points import difference_point
 from jominy.studies.precision.design import TRUE
 from jominy.studies.precision.grid import grid_cells
 from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, sides_of
@@ -31,15 +30,6 @@ STRETCHES = {CONSTRAINT: "the constraint", NEUTRAL: "neutral sentence", IRRELEVA
 def plots(runs: StudyRuns, found: Conclusion) -> tuple[Plot, ...]:
     """Gains of every study, then its own."""
     return (gains_plot(found), _judge_plot(runs), _further_plot(runs), _grid_plot(runs), _way_plot(runs), _attention_plot(runs))
-
-
-def _point(label: str, measure: Measure, *, category: str = "", x: float | None = None, group: str = "") -> Point | None:
-    """A difference in points; None where it is undefined."""
-    if measure.value is None:
-        return None
-    low, high = (None if end is None else 100 * end for end in (measure.low, measure.high))
-    text = f"{signed(measure.value, 'share')} {signed_interval(measure)}"
-    return Point(label=label, category=category, x=x, y=100 * measure.value, low=low, high=high, group=group, side=group, text=text)
 
 
 def _there(points: Sequence[Point | None]) -> tuple[Point, ...]:
@@ -73,7 +63,7 @@ def _judge_plot(runs: StudyRuns) -> Plot:
 
 def _recall(cell: Confusion, side: str) -> Point | None:
     measure = cell.recall_false if side == "recall on false" else cell.recall_true
-    point = _point(cell.name, measure, category=cell.name, group=side)
+    point = difference_point(cell.name, measure, category=cell.name, group=side)
     return (
         None
         if point is None
@@ -90,7 +80,7 @@ def _further_plot(runs: StudyRuns) -> Plot:
             title=name,
             subtitle=gained,
             points=_there(
-                [_point(title, lead_on(view, {title: 1.0}, [name], gained)[0], category=title, group=gained) for title in titles]
+                [difference_point(title, lead_on(view, {title: 1.0}, [name], gained)[0], category=title, group=gained) for title in titles]
             ),
             missing=NOTHING,
         )
@@ -116,7 +106,7 @@ def _grid_plot(runs: StudyRuns) -> Plot:
     panels = []
     for group, cell in grid_cells(runs).items():
         points = [
-            _point(runs.title(arm), runs.gain("gain", [cell], {arm: 1.0}), x=rate, group=KINDS[kind])
+            difference_point(runs.title(arm), runs.gain("gain", [cell], {arm: 1.0}), x=rate, group=KINDS[kind])
             for kind, rate, arm in grid_arms(runs, group)
             if runs.has(cell, arm)
         ]

@@ -39,8 +39,8 @@ LIMITS = (
     "Further prompts, the warm start's responses to them and the states of the bank are the same for all seeds. Intervals on them are "
     "those of a two-way table of seeds and prompts, so they cover the draw of both; held-out prompts differ from seed to seed and have a "
     "Student interval over seeds. Gains in the sections that every study has keep its bootstrap, which is wider.",
-    "Thresholds, rules and primary claims were fixed before the full run. Steps, rates and strengths were tuned on seeds from 100 on, by "
-    "gains in distribution and by counts of the warm start, never by gains out of distribution or by swaps of the seeds shown here.",
+    "Thresholds, rules and primary claims were fixed before the full run. Steps, rates, strengths and the orders of the warm starts are "
+    "not tuned yet: they are guesses from arithmetic.",
     "No arm trains on the further tasks, of which the warm start was shown some: a gain there is what an arm kept as well as what it "
     "generalised, so each arm's own gain stands beside every difference.",
     "The warm start's own learning (right attempts, true checks, true verdicts) is close to `sft_masked`, ended early, and plain SFT is "
@@ -57,10 +57,9 @@ LIMITS = (
     "`rft`, `corrected` and credit for one stage learn from a part of what they draw.",
     "SFT learns demonstrations of the task, which slip on half of the attempts before the last; another share would teach another rate "
     "of retries.",
-    "RL, SFT and `corrected` have a learning rate each, the largest with which the gain in distribution did not fall towards the end; "
-    "equal rates would be no equal moves. Credit for one stage is at the rate of GRPO, and AdamW makes steps of its fewer tokens as large.",
-    "Strengths of a KL in the loss and in the reward are not of one scale: they were chosen to take about as much of the move, and the "
-    "nats that an arm ends at stand beside what it does.",
+    "RL, SFT and `corrected` have a learning rate each, since equal rates are no equal moves. Credit for one stage is at the rate of "
+    "GRPO, and AdamW makes steps of its fewer tokens as large.",
+    "Strengths of a KL in the loss and in the reward are not of one scale: the nats that an arm ends at stand beside what it does.",
     "The swap exchanges policies at the ends of attempts and decisions; the Shapley split is exact for two players, and a share may lie "
     "outside 0 to 100 %.",
     "Verification and generation are compared on one scale only roughly: Youden's J and accuracy are both 0 for a blind guesser and 1 at "

@@ -48,7 +48,7 @@ from jominy.store import read_json, write_json
 EXAMPLES_OF_A_REASON = 3
 SHOWN_CHARACTERS = 2000
 JUDGED_BEFORE = "learnability is judged on the prompts as they were given; one that nobody solved may be solvable with fewer constraints"
-AT_AUDITS_BASE_RATE = "precision is at the audit's own base rate; recall on false does not depend on it"
+AT_EVEN_ODDS = "precision is that at even odds of right and wrong; recall on false does not depend on them"
 WHOLE_RESPONSES = "the audit is of whole responses, and a type in it is what a pair of them differs in"
 
 
@@ -264,7 +264,7 @@ def _notes(spec: RefineSpec, pilot: Pilot | None, audit: Audit | None) -> list[s
                 f"the pilot was paid by {pilot.count.reward or 'the task'}, training will be by {spec.drawing.reward or 'the task'}"
             )
     if audit is not None:
-        notes.append(AT_AUDITS_BASE_RATE)
+        notes.append(AT_EVEN_ODDS)
         notes += [WHOLE_RESPONSES] if audit.level == "response" else []
     return notes
 

@@ -175,3 +175,23 @@ def test_a_job_that_fails_does_not_keep_the_others_from_being_done(
     assert all(f"one, cell: {name}, seed {seed} failed: ValueError: no" in str(caught.value) for name, seed in failing)
     # what failed is missing, so it is tried again
     assert {pair for block in blocks(results, tmp_path) for pair in block} >= set(failing)
+
+
+def test_a_group_that_fails_does_not_keep_the_next_from_being_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def work_off(design: Design, group: str, *given: Any, **how: Any) -> None:
+        begun.append(group)
+        if group != "third":
+            raise running.StudyFailed(f"{group} is broken")
+
+    design = replace(DESIGN, settings={"lab": SETTINGS, "second": SETTINGS, "third": SETTINGS})
+    monkeypatch.setattr(running, "load_design", lambda name, scale: design)
+    monkeypatch.setattr(running, "_work_off", work_off)
+    written: list[Path] = []
+    monkeypatch.setattr("jominy.studies.writing.write_study", lambda out, results: written.append(out))
+    with pytest.raises(running.StudyFailed, match=r"^lab is broken\nsecond is broken$"):
+        running.study(DESIGN.study, tmp_path, quiet=True)
+    # a group whose base models fail has no runs
+    assert begun == ["lab", "second", "third", "third"]
+    assert written == [tmp_path]

@@ -74,7 +74,7 @@ def study(
 
     Raises:
         ValueError: an unknown name, or a folder that holds another study.
-        StudyFailed: a job failed.
+        StudyFailed: jobs failed, or too many of a group; said behind the last group, which the others do not keep from being run.
         KeyboardInterrupt: passed on; what was finished is kept and written.
     """
     design = load_design(name, scale)
@@ -83,15 +83,21 @@ def study(
         results = read_results(out, design)
         remove_stale(out)
         write_results(out, results)
+        failed: list[str] = []
         try:
             for group, settings in design.settings.items():
                 limited = settings if seeds is None else replace(settings, seeds=min(seeds, settings.seeds))
-                _work_off(design, group, settings, _bases(design, group, results, out), results, out, deadline, quiet=quiet)
-                _work_off(design, group, settings, _runs(design, group, limited, results, out), results, out, deadline, quiet=quiet)
+                try:
+                    _work_off(design, group, settings, _bases(design, group, results, out), results, out, deadline, quiet=quiet)
+                    _work_off(design, group, settings, _runs(design, group, limited, results, out), results, out, deadline, quiet=quiet)
+                except StudyFailed as error:
+                    failed.append(str(error))
         finally:
             from jominy.studies.writing import write_study
 
             write_study(out, results)
+    if failed:
+        raise StudyFailed("\n".join(failed))
     return out
 
 

@@ -356,11 +356,18 @@ def test_own_responses_are_judged_blind_and_a_diagnosis_finds_the_audit(tmp_path
 )
 def test_a_judge_is_known_again_in_the_reward_of_a_run(reward, other):
     items = pairs_of(pairs=1)
-    auditee = {"judge": "local", "model": "small", "max_tokens": 256, "mode": "batch", "words": "..."}
+    auditee = {"judge": "local", "named": "small", "model": "local small", "max_tokens": 256, "mode": "batch", "words": "..."}
     found = audit_of(heard(items, [item.truths for item in items.items]), setting(source={"who": "x", "auditee": auditee}))
     assert paid_by_another(found, reward) == other
     own = replace(found, source={"who": "x", "auditee": {"reward": "noisy:false_accept=0.1"}})
     assert (paid_by_another(own, "noisy:false_accept=0.1"), bool(paid_by_another(own, "judge:local:small"))) == ("", True)
+
+
+def test_a_local_judge_is_known_again_as_an_audit_writes_it_down(tmp_path):
+    found = audit(AuditSpec(judge="local:scripted", truth=TruthSpec(pairs=1, probes=0)), tmp_path, load_engine=yes_man, quiet=True)
+    assert found.source["auditee"]["model"] != "scripted", "with what it was made of"
+    assert paid_by_another(found, "judge:local:scripted") == ""
+    assert paid_by_another(found, "judge:local:another") == "judge:local:another"
 
 
 def test_soft_constraints_without_truth_are_judged_and_counted(tmp_path):

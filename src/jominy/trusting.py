@@ -79,7 +79,7 @@ def paid_by_another(audit: Audit, reward: str | None) -> str:
         asked = {**DEFAULTS, **read_options(JUDGE, f"who={options}", DEFAULTS)}
         address = address_of(asked["who"])
         model = asked["model"] if address else asked["who"].partition(":")[2]
-        same = (address or "local", model, asked["mode"]) == (auditee["judge"], auditee["model"], auditee["mode"])
+        same = (address or "local", model, asked["mode"]) == (auditee["judge"], auditee["named"], auditee["mode"])
     else:
         same = reward == auditee.get("reward")
     return "" if same else reward.partition(",")[0]

@@ -24,7 +24,7 @@ from jominy.audited import Level
 from jominy.confusion import AuditItem
 from jominy.grading import Graders, check_group_size
 from jominy.records import AnyReward, Prompt, RewardFunction, Rollout
-from jominy.rewards.judge import Judge, address_of
+from jominy.rewards.judge import Judge, LocalJudge, address_of, read_judge
 from jominy.rewards.judged import Judged, judge_constraints
 from jominy.rewards.loading import load_reward
 from jominy.rewards.metering import Spent
@@ -81,7 +81,7 @@ def opened(spec: AuditSpec, out: Path, load_engine: LoadEngine) -> Iterator[Audi
 def _judge(spec: AuditSpec, name: str, out: Path, load_engine: LoadEngine) -> Auditee:
     load = functools.cache(load_engine)
     folders = [out / "judge" if repeat == 0 else out / "judge" / f"repeat-{repeat + 1}" for repeat in range(spec.repeats)]
-    judges = [open_judge(name, TASK, folder, load) for folder in folders]
+    wanted, judges = read_judge(name), [open_judge(name, TASK, folder, load) for folder in folders]
 
     def ask(items: Sequence[AuditItem], repeat: int, on_reply: OnReply) -> list[Said]:
         told = judge_constraints(judges[repeat], [(item.prompt, item.text) for item in items], spec.mode, on_reply)
@@ -94,6 +94,7 @@ def _judge(spec: AuditSpec, name: str, out: Path, load_engine: LoadEngine) -> Au
         who=f"judge {_shown(name, judges[0])}, {spec.mode}",
         identity={
             "judge": address_of(name) or "local",
+            "named": wanted.model if isinstance(wanted, LocalJudge) else wanted.endpoint.model,
             "model": judges[0].model,
             "max_tokens": judges[0].max_tokens,
             "mode": spec.mode,

@@ -51,6 +51,9 @@ LIMITS = (
     "Lab models of a family were made alike and stopped at different pass rates; they share not all else: how long they were trained "
     "differs, and in `noise` the share of wrong answers varies with the level besides. Families, not models, change places and are left "
     "out in turn, and there are six.",
+    "Before any run four models of the families were ordered anew for their pass rate, when S of the first ones was known: three that "
+    "passed more often than their level, and one that was below it after all its steps. Models of one level still differ in pass rate, "
+    "which the claims hold fixed.",
     "Held-out prompts are among the 8,100 sums of two digits that lab models are trained on: a model may have been "
     "shown some of them before RL.",
     "The writer of family `noise` was shown wrong steps of our making, so its mix of severities is partly planted.",

@@ -24,7 +24,7 @@ from jominy.studies.design import Arm, Cell, OneExample
 from jominy.studies.folders import own_scratch, remove_stale
 from jominy.studies.holding import HeldTrainer
 from jominy.studies.jobs import Bench
-from jominy.studies.measuring import by_form
+from jominy.studies.measuring import by_form, start_of
 from jominy.studies.results import RESULTS_FILE, read_results, write_results
 from jominy.studies.running import load_design, study
 from jominy.studies.surroundings import commit_of
@@ -469,7 +469,9 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_said_and_not_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # the processes end at once: they cannot import what they run
+    # models are made by this process; the others end at once: they cannot import what they run
+    for cell in load_design("alignment", "smoke").cells:
+        start_of(cell)
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(ValueError, match="base failed: the process ended"):
         study("alignment", tmp_path, scale="smoke", quiet=True)

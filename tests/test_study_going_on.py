@@ -1,4 +1,4 @@
-"""A study that loses things: jobs that fail, numbers that are NaN, models that are gone or were made otherwise."""
+"""A study that loses things: numbers that are NaN, models and bases that are gone or were made otherwise."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import pytest
 
 from jominy.lab import LabSpec
-from jominy.studies import running
+from jominy.store import RunFolder
+from jominy.studies import jobs
 from jominy.studies.design import Arm, Cell, Design, Settings
+from jominy.studies.folders import base_folder
 from jominy.studies.jobs import Bench
-from jominy.studies.kept import is_kept, keep, kept_folder, why_no_model, why_unknown
-from jominy.studies.results import made_as, read_results, write_results
+from jominy.studies.kept import is_kept, keep, keep_more, kept_folder, read_more, why_no_model, why_unknown
+from jominy.studies.missing import bases, pending, runs
+from jominy.studies.results import made_as, read_results, take_in, why_another_base, write_results
 from jominy.studies.worker import work
 
 CELL = Cell(name="one, cell", group="lab", model="m", task="arithmetic", lab=LabSpec(tasks=("arithmetic",)))
@@ -39,18 +41,26 @@ MADE = made_as(DESIGN, CELL, DESIGN.arm("first"))
 
 def answered(name: str, seed: int) -> dict[str, Any]:
     """A job that was done."""
-    return {"kind": "run", "cell": CELL.name, "arm": name, "seed": seed, "environment": {"python": "3.11"}, "number": seed}
+    return {"kind": "run", "cell": CELL.name, "arm": name, "seed": seed, "environment": {"python": "3.11"}, "number": seed, "seconds": 1.0}
 
 
-def blocks(results: dict[str, Any], out: Path) -> list[list[tuple[str, int]]]:
-    found = running._runs(DESIGN, "lab", SETTINGS, results, out)
-    return [[(job["arm"], job["seed"]) for job in block] for block in found]
+def base_there(out: Path, results: dict[str, Any]) -> dict[str, Any]:
+    """The base is known, and its rollouts are in the folder."""
+    take_in({"kind": "base", "cell": CELL.name, "base": {"correct": [1]}}, results)
+    RunFolder(base_folder(out, CELL)).write_run({"status": "finished"})
+    return results
+
+
+def blocks(results: dict[str, Any], out: Path, failed: set[tuple[str, str]] | None = None) -> list[list[tuple[str, int]]]:
+    """Of both kinds, with the base there."""
+    found = runs(DESIGN, [CELL], SETTINGS, base_there(out, results), out, failed or set())
+    return [[(job["arm"], job["seed"]) for job in block] for kind in found for block in kind]
 
 
 def with_runs(out: Path, *pairs: tuple[str, int]) -> dict[str, Any]:
     results = read_results(out, DESIGN)
     for name, seed in pairs:
-        running._take_in(answered(name, seed), results)
+        take_in(answered(name, seed), results)
     return results
 
 
@@ -96,7 +106,7 @@ def test_a_run_that_exploded_is_not_called_gone(tmp_path: Path) -> None:
 
 def test_a_run_that_is_made_again_takes_the_place_of_the_old(tmp_path: Path) -> None:
     results = with_runs(tmp_path, ("first", 0), ("other", 0))
-    running._take_in({**answered("first", 0), "number": 7}, results)
+    take_in({**answered("first", 0), "number": 7}, results)
     assert [(run["arm"], run["number"]) for run in results["runs"]] == [("first", 7), ("other", 0)]
 
 
@@ -109,8 +119,11 @@ def test_an_arm_may_have_a_learning_rate_of_its_own(tmp_path: Path) -> None:
     assert described["other"]["learning_rate"] == 1e-2
     assert described["second"]["against"] == ["first"]
     assert {"learning_rate", "against"}.isdisjoint(described["first"]), "files of before there were any stay as they are"
+    # it may have another one while no run of it is there
     write_results(tmp_path, with_runs(tmp_path, ("first", 0)))
     changed = replace(DESIGN, arms=(DESIGN.arms[0], replace(DESIGN.arms[1], learning_rate=1e-4), DESIGN.arms[2]))
+    assert [one.get("learning_rate") for one in read_results(tmp_path, changed)["arms"]] == [None, 1e-4, None]
+    write_results(tmp_path, with_runs(tmp_path, ("first", 0), ("other", 0)))
     with pytest.raises(ValueError, match="runs of another other"):
         read_results(tmp_path, changed)
 
@@ -138,60 +151,96 @@ def test_our_own_mistakes_and_nan_are_answered_with_their_job() -> None:
     assert found[4] == {"ends": "well", "found": 1.0}
 
 
-class Answering:
-    """A worker without a process: some jobs fail."""
+def test_what_failed_comes_last_with_what_needs_it(tmp_path: Path) -> None:
+    nothing = read_results(tmp_path, DESIGN)
+    seeds = (0, 1)
+    # other is on its own; second needs the model of first
+    assert blocks(nothing, tmp_path, {(CELL.name, "other")}) == [
+        *([("first", seed), ("second", seed)] for seed in seeds),
+        *([("other", seed)] for seed in seeds),
+    ]
+    assert blocks(nothing, tmp_path, {(CELL.name, "first")}) == [
+        *([("other", seed)] for seed in seeds),
+        *([("first", seed), ("second", seed)] for seed in seeds),
+    ]
+    # the model of first is there, so second does not wait
+    keep(kept_folder(tmp_path, CELL, "first", 0), MADE, "finished", "", lambda path: path.mkdir(parents=True))
+    results = with_runs(tmp_path, ("first", 0), ("other", 0), ("first", 1), ("other", 1), ("second", 1))
+    assert blocks(results, tmp_path, {(CELL.name, "first")}) == [[("second", 0)]]
 
-    failing: tuple[tuple[str, int], ...] = ()
 
-    def __init__(self, design: Design, out: Path, threads: int, queue: Queue[Any], answers: Queue[Any], deadline: float | None) -> None:
-        while not queue.empty():
-            for job in queue.get():
-                failed = (job["arm"], job["seed"]) in self.failing
-                answers.put({**job, "failed": "ValueError: no", "traceback": "there"} if failed else answered(job["arm"], job["seed"]))
-        answers.put(None)
-
-    def end(self) -> None:
-        """Nothing to end."""
-
-
-@pytest.mark.parametrize(
-    ("failing", "done"),
-    [
-        ((("first", 0), ("other", 1)), [("other", 0), ("second", 0), ("first", 1), ("second", 1)]),
-        # the third failure ends it
-        ((("first", 0), ("second", 0), ("first", 1)), [("other", 0)]),
-    ],
-)
-def test_a_job_that_fails_does_not_keep_the_others_from_being_done(
-    failing: tuple[tuple[str, int], ...], done: list[tuple[str, int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Answering, "failing", failing)
-    monkeypatch.setattr(running, "_Worker", Answering)
+def test_a_base_is_measured_where_a_missing_run_needs_it(tmp_path: Path) -> None:
     results = read_results(tmp_path, DESIGN)
-    wanted = running._runs(DESIGN, "lab", SETTINGS, results, tmp_path)
-    with pytest.raises(running.StudyFailed) as caught:
-        running._work_off(DESIGN, "lab", SETTINGS, wanted, results, tmp_path, None, quiet=True)
-    assert [(run["arm"], run["seed"]) for run in results["runs"]] == done
-    assert all(f"one, cell: {name}, seed {seed} failed: ValueError: no" in str(caught.value) for name, seed in failing)
-    # what failed is missing, so it is tried again
-    assert {pair for block in blocks(results, tmp_path) for pair in block} >= set(failing)
+    assert pending(DESIGN, "lab", SETTINGS, results) == [CELL]
+    assert bases([CELL], results, tmp_path) == [[{"kind": "base", "cell": CELL.name}]]
+    # known, but its rollouts are gone
+    take_in({"kind": "base", "cell": CELL.name, "base": {"correct": [1]}}, results)
+    assert bases([CELL], results, tmp_path) == [[{"kind": "base", "cell": CELL.name}]]
+    assert runs(DESIGN, [CELL], SETTINGS, results, tmp_path, set()) == ([], []), "no run without a base"
+    assert bases([CELL], base_there(tmp_path, results), tmp_path) == []
+    # all runs are there, so nobody needs the base or a model
+    done = with_runs(tmp_path, *((one.name, seed) for one in DESIGN.arms for seed in (0, 1)))
+    assert pending(DESIGN, "lab", SETTINGS, base_there(tmp_path, done)) == []
+    assert pending(DESIGN, "lab", replace(SETTINGS, seeds=3), done) == [CELL]
 
 
-def test_a_group_that_fails_does_not_keep_the_next_from_being_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[str] = []
+def test_another_base_than_that_of_the_runs(tmp_path: Path) -> None:
+    results = with_runs(tmp_path, ("first", 0))
 
-    def work_off(design: Design, group: str, *given: Any, **how: Any) -> None:
-        begun.append(group)
-        if group != "third":
-            raise running.StudyFailed(f"{group} is broken")
+    def base(states: list[bool], credit: float) -> dict[str, Any]:
+        return {"kind": "base", "cell": CELL.name, "base": {"correct": [1], "more": {"bank": states, "credit": credit}}}
 
-    design = replace(DESIGN, settings={"lab": SETTINGS, "second": SETTINGS, "third": SETTINGS})
-    monkeypatch.setattr(running, "load_design", lambda name, scale: design)
-    monkeypatch.setattr(running, "_work_off", work_off)
-    written: list[Path] = []
-    monkeypatch.setattr("jominy.studies.writing.write_study", lambda out, results: written.append(out))
-    with pytest.raises(running.StudyFailed, match=r"^lab is broken\nsecond is broken$"):
-        running.study(DESIGN.study, tmp_path, quiet=True)
-    # a group whose base models fail has no runs
-    assert begun == ["lab", "second", "third", "third"]
-    assert written == [tmp_path]
+    assert why_another_base(base([True], 0.5), results, ("bank",)) == "", "there was none"
+    take_in(base([True, False], 0.5), results)
+    assert why_another_base(base([True, False], 0.4), results, ("bank",)) == "", "no run refers to what differs"
+    assert why_another_base(base([False, True], 0.5), results, ()) == ""
+    why = why_another_base(base([False, True], 0.5), results, ("bank",))
+    assert why.startswith("its base is another one than that of its 1 runs (bank differ)")
+    without = {**results, "runs": []}
+    assert why_another_base(base([False, True], 0.5), without, ("bank",)) == ""
+
+
+def test_a_base_that_is_refused_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+    least = 3
+
+    def measure_base(cell: Cell, settings: Settings, scratch: Path, folder: Path) -> dict[str, Any]:
+        measured.append(cell.name)
+        RunFolder(folder).write_run({"status": "finished"})
+        return {"correct": [1]}
+
+    def check(cell: Cell, settings: Settings, more: Any) -> None:
+        if more["room"] < least:
+            raise ValueError(f"{cell.name} has room {more['room']} of {least}")
+
+    monkeypatch.setattr(jobs, "measure_base", measure_base)
+    bench = Bench(DESIGN, tmp_path, tmp_path)
+    bench.study = replace(bench.study, more_of_base=lambda folder, cell, settings: {"room": settings.max_tokens / 2}, check_base=check)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"one, cell has room 2\.0 of 3"):
+            bench.base(CELL)
+    assert measured == [CELL.name]
+    # nothing about the base changed, but what it has to be, and how long runs are
+    least = 1
+    bench.design = replace(DESIGN, settings={"lab": replace(SETTINGS, steps=9)})
+    assert bench.base(CELL) == {"correct": [1], "more": {"room": 2.0}}
+    assert len(measured) == 1
+    bench.design = replace(DESIGN, settings={"lab": replace(SETTINGS, max_tokens=8)})
+    assert bench.base(CELL)["more"] == {"room": 4.0}
+    bench.design = DESIGN
+    assert bench.base(replace(CELL, task="arithmetic:digits=1"))["more"] == {"room": 2.0}
+    assert len(measured) == 3
+
+
+def test_what_was_measured_on_a_kept_model_goes_with_it(tmp_path: Path) -> None:
+    folder = kept_folder(tmp_path, CELL, "first", 0)
+    keep(folder, MADE, "finished", "", lambda path: path.mkdir(parents=True))
+    assert read_more(folder) is None
+    keep_more(folder, {"further": {"far": [1, 2]}})
+    bench = Bench(DESIGN, tmp_path, tmp_path)
+    left = bench._left(CELL, "first", 0)
+    assert (left.why_none, left.more) == ("", {"further": {"far": [1, 2]}})
+    longer = replace(DESIGN, settings={"lab": replace(SETTINGS, steps=3)})
+    assert Bench(longer, tmp_path, tmp_path)._left(CELL, "first", 0).more is None, "it is that of another run"
+    keep(folder, MADE, "finished", "", lambda path: path.mkdir(parents=True))
+    assert read_more(folder) is None

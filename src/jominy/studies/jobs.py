@@ -29,10 +29,10 @@ from jominy.store import RunFolder
 from jominy.studies.design import Arm, Cell, Design
 from jominy.studies.folders import base_folder
 from jominy.studies.holding import HeldTrainer
-from jominy.studies.kept import is_kept, keep, kept_folder, why_no_model
-from jominy.studies.measuring import measure_base, start_of
+from jominy.studies.kept import is_kept, keep, keep_more, kept_folder, read_more, why_no_model
+from jominy.studies.measuring import keep_start, measure_base, read_start, start_of
 from jominy.studies.reading import FINISHED, NO_EXAMPLE
-from jominy.studies.results import made_as
+from jominy.studies.results import made_as, measured_as
 from jominy.studies.study import Ended, Left, load_study
 from jominy.studies.surroundings import surroundings
 from jominy.tables import groups_of
@@ -58,7 +58,25 @@ class Bench:
         return {**job, **self.run(cell, self.design.arm(job["arm"]), job["seed"]), "environment": self.surroundings}
 
     def base(self, cell: Cell) -> dict[str, Any]:
-        """What the untrained model of a cell can do."""
+        """What the untrained model of a cell can do.
+
+        Raises:
+            ValueError: the study refuses it; what was measured stays where the next check finds it.
+        """
+        check = self.study.check_base
+        if check is None:
+            return self._measured(cell)
+        folder, machine = base_folder(self.out, cell), {name: value for name, value in self.surroundings.items() if name != "commit"}
+        asked = {**measured_as(self.design, cell), "machine": machine}
+        found = read_start(folder, asked)
+        if found is None:
+            found = self._measured(cell)
+            keep_start(folder, asked, found)
+        check(cell, self.design.settings[cell.group], found["more"])
+        return found
+
+    def _measured(self, cell: Cell) -> dict[str, Any]:
+        """With what the study measures beyond every other."""
         settings, folder = self.design.settings[cell.group], base_folder(self.out, cell)
         found = measure_base(cell, settings, self.scratch, folder)
         if self.study.more_of_base is None:
@@ -85,13 +103,15 @@ class Bench:
         found = {**_counts(TrainFolder(out), spec, status), "unique_live_prompts": 0 if held is None else held.num_trained_prompts}
         found["tokens"] = None if held is None else {name: held.tokens[name] for name in ("passed", "responses", "trained")}
         found["unique_responses"] = 0 if held is None else held.num_trained_responses
-        if is_kept(self.design, arm.name):
-            folder, save = kept_folder(self.out, cell, arm.name, seed), None if held is None else held.keep_model
-            keep(folder, made_as(self.design, cell, arm), status, why, save)
+        kept = kept_folder(self.out, cell, arm.name, seed) if is_kept(self.design, arm.name) else None
+        if kept is not None:
+            keep(kept, made_as(self.design, cell, arm), status, why, None if held is None else held.keep_model)
         if self.study.more_of_run is not None:
             found["more"] = None
             if held is not None and status in FINISHED:
                 found["more"] = self.study.more_of_run(self._ended(cell, arm, spec, out, held))
+                if kept is not None:
+                    keep_more(kept, found["more"])
         if out.exists():
             shutil.rmtree(out)
         seconds = {"seconds": round(time.monotonic() - started, 2), "cpu_seconds": round(_processor_s() - processor_s, 2)}
@@ -144,7 +164,8 @@ class Bench:
     def _left(self, cell: Cell, arm: str, seed: int) -> Left:
         """What another arm left for this one."""
         folder = kept_folder(self.out, cell, arm, seed)
-        return Left(folder=folder, why_none=why_no_model(folder, made_as(self.design, cell, self.design.arm(arm))))
+        why = why_no_model(folder, made_as(self.design, cell, self.design.arm(arm)))
+        return Left(folder=folder, why_none=why, more=None if why else read_more(folder))
 
     def _trainer(self, spec: RunSpec, start: str, checkpoint: Path | None) -> HeldTrainer:
         """The held model, at its start."""

@@ -1,6 +1,7 @@
-"""Models that a study keeps, because the model of another arm is exchanged with them: OUT/models/CELL-ARM-SEED/, beside them `kept.json`.
+"""Models that a study keeps, because the model of another arm is exchanged with them: OUT/models/CELL-ARM-SEED/, beside them two files.
 
-    kept.json    {"status": of the run, "why": ..., "run": how it was made}          written last, so what it stands beside is whole
+    kept.json    {"status": of the run, "why": ..., "run": how it was made}     written behind the model, so what it stands beside is whole
+    more.json    {"more": what the study measured on the model}                 so that nobody measures it again; not there if that failed
 
 An arm that is compared with others (`Arm.against`) finds there the model of an arm with the same cell and seed, or why there is none: it is
 gone, its run exploded, or it was made by other settings. Left out: models of any other run.
@@ -18,7 +19,7 @@ from jominy.studies.design import Cell, Design
 from jominy.studies.reading import FINISHED
 
 MODELS = "models"
-KEPT_FILE = "kept.json"
+KEPT_FILE, MORE_FILE = "kept.json", "more.json"
 
 
 def kept_folder(out: Path, cell: Cell, arm: str, seed: int) -> Path:
@@ -46,6 +47,19 @@ def keep(folder: Path, made: Mapping[str, Any], status: str, why: str, save: Cal
     if status in FINISHED and save is not None:
         save(folder)
     write_json(folder / KEPT_FILE, {"schema_version": SCHEMA_VERSION, "status": status, "why": why, "run": dict(made)})
+
+
+def keep_more(folder: Path, more: Mapping[str, Any]) -> None:
+    """Keeps what was measured on a kept model."""
+    write_json(folder / MORE_FILE, {"schema_version": SCHEMA_VERSION, "more": dict(more)})
+
+
+def read_more(folder: Path) -> dict[str, Any] | None:
+    """What was measured on a kept model; None where nothing is there."""
+    if not (folder / MORE_FILE).is_file():
+        return None
+    more: dict[str, Any] = read_json(folder / MORE_FILE)["more"]
+    return more
 
 
 def why_unknown(folder: Path, made: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@
     in_form_p              responses that the reward `format` would pay
     advice, strength       what `diagnose` says of the same rollouts
 
+    start.json             all of that, of a base that a study checks: a check that refuses it costs no second measurement
+
 The rollouts appear in their folder whole or not at all: one-example runs choose from them.
 Left out: what the numbers mean.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from jominy.rewards.forms import LENIENT, Forms
 from jominy.rewards.gates import gate_of
 from jominy.sampling import sample
 from jominy.specs import DiagnosisSpec, SampleSpec
-from jominy.store import RunFolder
+from jominy.store import SCHEMA_VERSION, RunFolder, read_json, write_json
 from jominy.studies.design import Cell, Settings
 from jominy.tables import groups_of
 from jominy.tasks.loading import load_task
@@ -37,6 +39,7 @@ from jominy.thresholds import thresholds_with
 
 BASE_SEED = 7_000_003
 """Of the prompts on which base models are measured: no run draws with it."""
+START_FILE = "start.json"
 
 
 def start_of(cell: Cell) -> str:
@@ -80,6 +83,26 @@ def measure_base(cell: Cell, settings: Settings, scratch: Path, folder: Path) ->
         shutil.rmtree(folder)
     drawn.path.rename(folder)
     return found
+
+
+def keep_start(folder: Path, asked: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Keeps what was measured beside its rollouts, and goes with them.
+
+    Args:
+        folder: with the rollouts of a base.
+        asked: what was to be measured, as plain values.
+        found: what came of it.
+    """
+    write_json(folder / START_FILE, {"schema_version": SCHEMA_VERSION, "asked": dict(asked), "base": dict(found)})
+
+
+def read_start(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What was kept; None where nothing was, or other things were asked."""
+    if not (folder / START_FILE).is_file():
+        return None
+    there = read_json(folder / START_FILE)
+    base: dict[str, Any] = there["base"]
+    return base if there["asked"] == asked else None
 
 
 def by_form(folder: RunFolder, task: Task, order: Sequence[str]) -> dict[str, list[int] | None]:

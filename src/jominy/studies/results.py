@@ -16,6 +16,7 @@ from typing import Any
 from jominy.lab.spec import LabSpec
 from jominy.store import SCHEMA_VERSION, read_json, write_bytes
 from jominy.studies.design import Arm, Cell, Design, Settings
+from jominy.studies.surroundings import place_of
 
 RESULTS_FILE = "results.json"
 UNSAID = (
@@ -33,6 +34,21 @@ UNSAID = (
     "pilot_rollouts",
 )
 """Settings that are written down only where they are not at their default, as they stand in no file of before there were any."""
+NOT_OF_BASES = (
+    "seeds",
+    "steps",
+    "learning_rate",
+    "minibatches",
+    "eval_prompts",
+    "eval_rollouts",
+    "eval_every",
+    "workers",
+    "threads",
+    "arms",
+    "why_arms",
+    "square_prompts",
+)
+"""Settings that nothing in a base depends on."""
 OF_RUNS = ("steps", "prompts", "rollouts", "max_tokens", "learning_rate", "minibatches", "pool")
 """Settings that decide what a run ends with; the others decide what is measured."""
 Row = dict[str, Any]
@@ -59,7 +75,9 @@ def read_results(folder: Path, design: Design) -> dict[str, Any]:
     known = {cell["name"]: cell for cell in there["cells"]}
     pairs = [(known.get(cell["name"], {**cell, "base": None}), cell) for cell in asked["cells"]]
     changed = [cell["name"] for old, cell in pairs if old["base"] is not None and not _same_cell(old, cell)]
-    changed += [arm["name"] for arm in asked["arms"] for old in there["arms"] if old["name"] == arm["name"] and not _alike(old, arm, Arm)]
+    ran = {run["arm"] for run in there["runs"]}
+    arms = {arm["name"]: arm for arm in there["arms"] if arm["name"] in ran}
+    changed += [arm["name"] for arm in asked["arms"] if arm["name"] in ran and not _alike(arms[arm["name"]], arm, Arm)]
     if changed:
         raise ValueError(f"{folder} holds runs of another {', '.join(changed)}; choose another --out")
     cells = [{**cell, "lab": old["lab"] if _same_cell(old, cell) else cell["lab"], "base": old["base"]} for old, cell in pairs]
@@ -106,6 +124,49 @@ def write_results(folder: Path, results: dict[str, Any]) -> None:
     write_bytes(folder / RESULTS_FILE, (_pretty(results) + "\n").encode())
 
 
+def take_in(answer: Row, results: Row) -> None:
+    """Puts an answer of a job where it belongs; a run that was made again takes the place of what was known of it.
+
+    Args:
+        answer: the job, with what came of it.
+        results: changed.
+    """
+    if answer["kind"] == "base":
+        _cell_of(answer, results)["base"] = answer["base"]
+        return
+    line = {name: value for name, value in answer.items() if name != "kind"}
+    line["environment"] = place_of(answer["environment"], results["environments"])
+    places = [place for place, run in enumerate(results["runs"]) if all(run[name] == line[name] for name in ("cell", "arm", "seed"))]
+    if places:
+        results["runs"][places[0]] = line
+    else:
+        results["runs"].append(line)
+
+
+def why_another_base(answer: Row, results: Row, fixed: tuple[str, ...]) -> str:
+    """Why a base that was measured again cannot take the place of the one that runs refer to; empty where it can, or is none.
+
+    Args:
+        answer: of a job.
+        results: that know the old one.
+        fixed: of `Study.fixed`.
+    """
+    if answer["kind"] != "base" or not fixed or (old := _cell_of(answer, results)["base"]) is None:
+        return ""
+    num_runs = sum(run["cell"] == answer["cell"] for run in results["runs"])
+    other = [name for name in fixed if old["more"][name] != answer["base"]["more"][name]]
+    if not (num_runs and other):
+        return ""
+    return (
+        f"its base is another one than that of its {num_runs} runs ({', '.join(other)} differ): it was measured again because the folder "
+        "lacks its rollouts, on another machine or with other versions; restore the folder's base, or choose another --out"
+    )
+
+
+def _cell_of(answer: Row, results: Row) -> Row:
+    return next(cell for cell in results["cells"] if cell["name"] == answer["cell"])
+
+
 def _pretty(results: dict[str, Any]) -> str:
     """JSON with one line for each cell, arm and run."""
     parts = []
@@ -135,6 +196,13 @@ def made_as(design: Design, cell: Cell, arm: Arm) -> Row:
     settings = _plain(asdict(design.settings[cell.group]))
     decide = {name: value for name, value in settings.items() if name in OF_RUNS}
     return _plain({"study": design.study, "scale": design.scale, "cell": _cell(cell), "arm": _arm(arm), "settings": decide})
+
+
+def measured_as(design: Design, cell: Cell) -> Row:
+    """How the base of a cell is measured, as plain values: equal where nothing that decides it differs, but for code."""
+    settings = _plain(asdict(design.settings[cell.group]))
+    decide = {name: value for name, value in settings.items() if name not in NOT_OF_BASES}
+    return _plain({"study": design.study, "scale": design.scale, "cell": _cell(cell), "settings": decide})
 
 
 def _cell(cell: Cell) -> Row:

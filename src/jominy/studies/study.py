@@ -44,6 +44,8 @@ class Left:
     """Where it is."""
     why_none: str = ""
     """Why it is not there; empty where it is."""
+    more: Mapping[str, Any] | None = None
+    """What `more_of_run` measured on it; None where it came to no end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,6 +77,8 @@ class Ended:
 
 MoreOfBase = Callable[[Path, Cell, Settings], dict[str, Any]]
 """Folder with the rollouts of a base model, its cell and the settings there -> plain values."""
+CheckBase = Callable[[Cell, Settings, Mapping[str, Any]], None]
+"""A cell, the settings there and what `more_of_base` found -> ValueError where no run is to start from it."""
 MoreOfRun = Callable[[Ended], dict[str, Any]]
 """A run that has an "after" -> plain values."""
 
@@ -107,6 +111,10 @@ class Study:
     """What a careful reader should know."""
     more_of_base: MoreOfBase | None = None
     """Measures more on the rollouts of a base model, in the process that drew them; kept as `cells[i]["base"]["more"]`."""
+    check_base: CheckBase | None = None
+    """Refuses bases; what was measured of one that is refused is kept beside its rollouts, and not measured again for the next check."""
+    fixed: tuple[str, ...] = ()
+    """Parts of `cells[i]["base"]["more"]` that runs refer to: a base that is measured again and differs in them is refused."""
     more_of_run: MoreOfRun | None = None
     """Measures more on a run, in the process that made it; kept as `runs[i]["more"]`, which is None for a run without an "after"."""
 

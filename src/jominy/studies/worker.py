@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from jominy.studies.jobs import Bench
 
 
-FAILURES = (ValueError, OSError, RuntimeError, AssertionError, LookupError, TypeError, ArithmeticError)
+FAILURES = (
+    ValueError,
+    OSError,
+    RuntimeError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    MemoryError,
+)
 """A job that ends in one of these is answered, ours and the user's mistakes alike: hours of other jobs wait behind it."""
 
 

@@ -3,7 +3,8 @@
     with the start       start and trained, of the arms in `design.SQUARED`; `Settings.square_prompts` of each test
     with another arm     what that arm left and trained, of the arms of `Arm.against`; `Settings.further_prompts` of each test
 
-One policy in both places of a square draws what it draws alone, so those two cells are taken from responses that are there.
+One policy in both places of a square draws what it draws alone, so those two cells are taken from responses that are there: of further
+tasks, whose draws have the same seed for all, also from what was measured on the other arm's model when it was made.
 Left out: the split (`measures.swap.shapley`).
 """
 
@@ -20,7 +21,7 @@ from jominy.studies.decisions.design import SQUARED
 from jominy.studies.decisions.responding import SEED, Responses, alone, graded, retrying_of
 from jominy.studies.decisions.told import IN, square_with
 from jominy.studies.design import Settings
-from jominy.studies.study import Ended
+from jominy.studies.study import Ended, Left
 
 
 def squares_with_start(ended: Ended, of_start: Mapping[str, list[int]], trained: Mapping[str, Responses]) -> dict[str, Any]:
@@ -56,10 +57,24 @@ def squares_with_others(ended: Ended, trained: Mapping[str, Responses]) -> dict[
             squares = {}
             for name, one in trained.items():
                 seed = seed_of(name, ended)
-                drawn = alone(other, one.task, list(one.prompts.values()), ended.settings, seed)
-                squares[name] = _square(other, ended.trained, drawn.right(), one, ended.settings, seed)
+                right = _known(left, name, one, ended.settings)
+                if right is None:
+                    right = alone(other, one.task, list(one.prompts.values()), ended.settings, seed).right()
+                squares[name] = _square(other, ended.trained, right, one, ended.settings, seed)
         found |= {square_with(arm): squares, f"why_no_{square_with(arm)}": left.why_none}
     return found
+
+
+def _known(left: Left, test: str, one: Responses, settings: Settings) -> list[int] | None:
+    """[P] right responses that the model of another arm drew to the prompts of a further task; None where they are not known.
+
+    In distribution its counts are of more responses each, so those of the square cannot be told from them.
+    """
+    counts = None if test == IN or left.more is None else left.more["further"][test]
+    if counts is None or (counts["num_rollouts"], len(counts["right"])) != (settings.further_rollouts, len(one.prompts)):
+        return None
+    right: list[int] = counts["right"]
+    return right
 
 
 def seed_of(test: str, ended: Ended) -> int:

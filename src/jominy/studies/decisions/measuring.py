@@ -5,9 +5,9 @@
     bank       the chance of accepting each of the cell's fixed attempts, half of them right; None where no check came to a verdict
     kl         nats and tokens a response, by stage, of log p / p_start on the last evaluation
 
-In distribution the prompts are the run's held-out ones; how many of them the warm start was shown is counted. The bank holds attempts at
-prompts that it was not shown. A warm start that is no good for the study ends it (`gating`).
-Left out: what the numbers mean (`told` and what stands on it).
+In distribution the prompts are the run's held-out ones; which of them the warm start was shown is told. The bank holds attempts at
+prompts that it was not shown.
+Left out: what the numbers mean (`told` and what stands on it), and whether a warm start will do (`gating`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ from jominy.measures.credit import credit_share
 from jominy.records import Measure, Retrying, Sampling, Skipped, Task
 from jominy.steplog import read_evaluations, read_start_logprobs
 from jominy.store import read_json
-from jominy.studies.decisions.design import GATES, RL, SFT
+from jominy.studies.decisions.design import RL, SFT
 from jominy.studies.decisions.exchanging import squares_with_others, squares_with_start
-from jominy.studies.decisions.gating import check_start
 from jominy.studies.decisions.responding import SEED, Responses, further, retrying_of, shown_to
 from jominy.studies.decisions.told import IN
 from jominy.studies.design import Cell, Settings
@@ -52,14 +51,8 @@ def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]
     """Of the warm start.
 
     Raises:
-        ValueError: it is no good for the study, or a further task has too few prompts.
+        ValueError: a further task has too few prompts.
     """
-    found = _measured(folder, cell, settings)
-    check_start(cell.name, found, GATES[cell.name], settings.bank_states)
-    return found
-
-
-def _measured(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
     task, stored = load_task(cell.task), read_stored(folder)
     retrying, shown = retrying_of(task), shown_to(cell)
     engine = LocalEngine.load(start_of(cell))
@@ -71,6 +64,7 @@ def _measured(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
     return {
         "lab": _lab(cell),
         "num_shown": len(shown & stored.prompts.keys()),
+        "shown": [key in shown for key in stored.prompts],
         "counts": responses.counts(),
         "further": {name: one.counts() for name, one in beyond.items()},
         "room": {name: one.room() for name, one in {IN: responses, **beyond}.items()},
@@ -99,6 +93,7 @@ def more_of_run(ended: Ended) -> dict[str, Any]:
         "before": before.counts() if ended.arm.name in TELL_BEFORE else None,
         "after": after.counts(),
         "num_shown": len(shown & after.prompts.keys()),
+        "shown": [key in shown for key in after.prompts],
         "further": {name: one.counts() for name, one in trained.items() if name != IN},
         "bank": _judged(ended.trained, _bank(ended.trained, base, cell, retrying, settings), retrying, settings),
         "square": squares_with_start(ended, of_start, trained),

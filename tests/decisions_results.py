@@ -34,6 +34,21 @@ AS_CLAIMED: Parts = {
     "kl_decision": (0.10, 0.20),
     "kl_balanced": (0.08, 0.10),
 }
+NATS: Parts = {
+    # arm -> nats of attempts, of decisions; a KL in the loss leaves 0.8, 0.5, 0.2 of GRPO's on attempts, 0.9, 0.7, 0.4 on decisions
+    "grpo": (4.0, 1.5),
+    "kl_loss_weak": (3.2, 1.35),
+    "kl_loss_middle": (2.0, 1.05),
+    "kl_loss_strong": (0.8, 0.6),
+    "kl_reward_weak": (2.2, 1.2),
+    "kl_reward_middle": (1.0, 0.7),
+    "kl_reward_strong": (0.4, 0.3),
+}
+UNSPARED: Parts = {**NATS, "kl_loss_weak": (3.6, 1.2), "kl_loss_middle": (2.8, 0.75), "kl_loss_strong": (1.6, 0.3)}
+"""The same the other way round."""
+OTHER_NATS = (1.0, 0.4)
+TOKENS = (40.0, 30.0)
+"""Of attempts and decisions, a response."""
 CONTRARY: Parts = {
     **AS_CLAIMED,
     "sft": (0.02, 0.02),
@@ -50,7 +65,9 @@ CONTRARY: Parts = {
 }
 
 
-def planted(tmp: Path, parts: Parts = AS_CLAIMED, *, stops: float = 0.15, blind: bool = False, contrast: float = 1e-4) -> dict[str, Any]:
+def planted(
+    tmp: Path, parts: Parts = AS_CLAIMED, *, stops: float = 0.15, blind: bool = False, contrast: float = 1e-4, nats: Parts = NATS
+) -> dict[str, Any]:
     """Results at full scale: the same parts in and out of distribution, in both cells.
 
     Args:
@@ -59,6 +76,7 @@ def planted(tmp: Path, parts: Parts = AS_CLAIMED, *, stops: float = 0.15, blind:
         stops: how much likelier a KL in the reward accepts.
         blind: whether the warm start accepts right and wrong alike.
         contrast: of GRPO's coefficients.
+        nats: of attempts and decisions a response; of arms that are not in it `OTHER_NATS`.
     """
     rng = np.random.default_rng(0)
     results = read_results(tmp, design.design("full")) | {"environments": [{"python": "3.11"}], "runs": []}
@@ -70,8 +88,16 @@ def planted(tmp: Path, parts: Parts = AS_CLAIMED, *, stops: float = 0.15, blind:
             before = counts(rng, START)
             for arm in results["arms"]:
                 line = run_of(rng, cell["name"], arm["name"], seed, parts, tests, before, stops)
+                line["more"]["kl"] = moved(cell["name"], arm["name"], seed, nats)
                 results["runs"].append(line)
     return results
+
+
+def moved(cell: str, arm: str, seed: int, nats: Parts) -> dict[str, Any]:
+    """How far a run went by stage: 5 % more or less than planted."""
+    rng = np.random.default_rng([*f"{cell} {arm}".encode(), seed])
+    stages = zip(("sampling", "decision"), nats.get(arm, OTHER_NATS), TOKENS, strict=True)
+    return {stage: {"nats": planned * rng.normal(1, 0.05), "tokens": tokens} for stage, planned, tokens in stages}
 
 
 def counts(rng: np.random.Generator, rate: float, accepts: tuple[float, float] = ACCEPTS, first: float = FIRST) -> dict[str, Any]:
@@ -120,6 +146,7 @@ def base_of(rng: np.random.Generator, further: dict[str, Any], blind: bool, cont
     more = {
         "lab": {"name": "lab-1", "reached": True, "num_steps": 100, "num_shown": 480, "pass_at_1": 0.5},
         "num_shown": 4,
+        "shown": [place < 4 for place in range(PROMPTS)],
         "counts": counts(rng, START),
         "further": further,
         "room": {name: {"own": 0.4, "oracle": 0.7} for name in ("in distribution", *further)},
@@ -151,11 +178,11 @@ def run_of(
         "before": before if arm in ("sft", "grpo") else None,
         "after": after,
         "num_shown": 2,
+        "shown": [place < 2 for place in range(PROMPTS)],
         "further": {name: counts(rng, START + sum(own), (0.7 + push, 0.4 + push)) for name in tests},
         "bank": bank(rng, 0.7 + push, 0.3 + push),
         "square": {name: square(rng, (0.0, 0.0), own) for name in names},
         **others,
-        "kl": {"sampling": {"nats": 0.2, "tokens": 40.0}, "decision": {"nats": 0.1, "tokens": 30.0}},
     }
     counted = {
         "before": before["right"],

@@ -5,7 +5,9 @@
 
 Three claims were named before the full study was run; of the others, some would agree by luck (`paper.LIMITS`). Cells are pooled, each
 counting once, and a verdict takes all of them. "More than half of a gain" is tested as part - gain / 2, never as a quotient, which is
-printed only. A claim whose arms a design does not have is not made.
+printed only. What is held against SFT is held against SFT without wrong attempts too (`OPPONENTS`), and a verdict takes both: plain SFT is
+pulled to planted errors that the warm start only read, so a lead over it alone could be no more than not imitating them.
+A claim whose arms a design does not have is not made.
 Left out on purpose: how a number is estimated (`told`, `estimating`); what a KL does (`penalising`), and what bears on no run (`exactly`).
 """
 
@@ -17,12 +19,22 @@ from jominy.conclusion import Agreement, Claim
 from jominy.papers import DECISIONS
 from jominy.records import Measure
 from jominy.studies.decisions.chained import chained_split
-from jominy.studies.decisions.design import OPPONENTS, RL, RL_DECISION, RL_SAMPLING, SFT, SFT_MASKED, VARIANTS
-from jominy.studies.decisions.estimating import Estimate, combine, measure_of, reach, share_measure, side, verdict_at, verdict_of_share
+from jominy.studies.decisions.design import OPPONENTS, RL, RL_DECISION, RL_SAMPLING, SFT, VARIANTS
+from jominy.studies.decisions.estimating import (
+    Estimate,
+    agreed,
+    combine,
+    measure_of,
+    share_measure,
+    side,
+    told_from,
+    verdict_at,
+    verdict_of_share,
+)
 from jominy.studies.decisions.exactly import balanced, exact_theory, verification
 from jominy.studies.decisions.paper import HALF, NO_NUMBERS, OURS
 from jominy.studies.decisions.penalising import kl_claims
-from jominy.studies.decisions.told import IN, Split, beyond, cells_of, gain_estimate, mores, split_of, square_with
+from jominy.studies.decisions.told import IN, Split, beyond, cells_of, gain_estimate, mores, split_of, square_with, unshown_gain
 from jominy.studies.outcomes import percent, points, ran
 from jominy.studies.reading import StudyRuns
 
@@ -55,21 +67,17 @@ def gain_measure(estimate: Estimate | None) -> Measure:
     return measure_of("gain", estimate, meaning="Difference of gains on the same seeds and prompts.", why_none=NOT_ALL)
 
 
-def told_from(verdict: Agreement, estimate: Estimate | None, what: str) -> str:
-    """How large an effect would have been seen, where the verdict is open."""
-    wide = reach(gain_measure(estimate))
-    if verdict != "cannot tell" or wide is None:
-        return ""
-    return f"As it was run, {what} is known to {100 * wide:.1f} points on either side: a smaller effect is not told from none. "
+def opponents_of(runs: StudyRuns) -> list[str]:
+    """Arms of SFT that the design has and GRPO is held against."""
+    return [arm for arm in OPPONENTS if runs.knows(arm)]
 
 
 def mainly_decisions(runs: StudyRuns) -> Claim:
     """The gain of RL over SFT out of distribution is mainly the decisions'."""
-    cells, opponents = cells_of(runs), [arm for arm in OPPONENTS if runs.knows(arm)]
+    cells, opponents = cells_of(runs), opponents_of(runs)
     splits = {arm: split_of(runs, cells, RL, None, against=square_with(arm)) for arm in opponents}
-    verdicts = [split_verdict(split) for split in splits.values()]
-    verdict: Agreement = verdicts[0] if verdicts and len(set(verdicts)) == 1 else "cannot tell"
-    narrowest = next((split.lead for split in splits.values() if split is not None), None)
+    verdict = agreed([split_verdict(split) for split in splits.values()])
+    leads = [None if split is None else split.lead for split in splits.values()]
     return Claim(
         code="mainly-decisions",
         says="The gain of RL over SFT out of distribution comes mainly from better decisions, not from better attempts.",
@@ -80,7 +88,7 @@ def mainly_decisions(runs: StudyRuns) -> Claim:
         rule="agrees when the gain is surely above 0 and the decisions' part of it surely larger than the attempts', disagrees when the "
         "gain is surely above 0 and that part surely smaller; both against SFT and against SFT without wrong attempts, which imitates no "
         "planted errors, else nothing can be told",
-        would_take=told_from(verdict, narrowest, "the lead of the decisions' part over the attempts'") + MORE_SEEDS,
+        would_take=told_from(verdict, leads, "the lead of the decisions' part over the attempts'") + MORE_SEEDS,
         paper=DECISIONS,
     )
 
@@ -125,39 +133,47 @@ def said_parts(split: Split) -> str:
 
 def rl_generalises(runs: StudyRuns) -> Claim:
     """RL gains more than SFT out of distribution, and does not only lose less."""
-    out, cells = beyond(runs), cells_of(runs)
-    contrast = {RL: 1.0, SFT: -1.0}
-    lead, inside = gain_estimate(runs, cells, contrast, None), gain_estimate(runs, cells, contrast, [IN])
-    each = {arm: gain_measure(gain_estimate(runs, cells, {arm: 1.0}, None)) for arm in (RL, SFT)}
-    singles = [(cell, gain_measure(gain_estimate(runs, [cell], contrast, None))) for cell in cells]
-    found = f"GRPO leads SFT by {points(gain_measure(lead))} out of distribution ({_moves(each[RL], each[SFT])}: "
-    found += f"{'; '.join(f'{runs.title(arm)} {points(gain)}' for arm, gain in each.items())}), by {points(gain_measure(inside))} in "
-    found += "distribution. " + "; ".join(f"{cell} {points(one)}" for cell, one in singles) + "."
-    if runs.knows(SFT_MASKED):
-        fair = gain_measure(gain_estimate(runs, cells, {RL: 1.0, SFT_MASKED: -1.0}, None))
-        found += f" Over {runs.title(SFT_MASKED)} it leads by {points(fair)}."
-    verdict = verdict_at(lead)
-    if verdict == "agrees" and side(each[RL]) < 0:
+    out, cells, opponents = beyond(runs), cells_of(runs), opponents_of(runs)
+    leads = {arm: gain_estimate(runs, cells, {RL: 1.0, arm: -1.0}, None) for arm in opponents}
+    own = gain_measure(gain_estimate(runs, cells, {RL: 1.0}, None))
+    verdict = agreed([verdict_at(lead) for lead in leads.values()])
+    found = f"{runs.title(RL)} gains {points(own)} out of distribution. "
+    found += " ".join(_lead_over(runs, arm, lead) for arm, lead in leads.items())
+    if verdict == "agrees" and side(own) < 0:
         verdict = "cannot tell"
         found += " But GRPO itself surely lost: it forgot less of what the warm start was shown, which is no generalisation."
     return Claim(
         code="rl-generalises",
         says="RL generalises better than SFT at matched budgets.",
         numbers=NO_NUMBERS,
-        ran=f"{ran(out, (SFT, RL))}; on the further tasks",
+        ran=f"{ran(out, (*opponents, RL))}; on the further tasks",
         found=found,
         verdict=verdict,
         rule="agrees when GRPO's gain minus SFT's on the further tasks is surely above 0 and GRPO's own gain is not surely below 0, "
-        "disagrees when that difference is surely below 0; paired by seed and prompt",
-        would_take=told_from(verdict, lead, "GRPO's lead") + MORE_SEEDS,
+        "disagrees when that difference is surely below 0; both against SFT and against SFT without wrong attempts, else nothing can be "
+        "told; paired by seed and prompt",
+        would_take=told_from(verdict, list(leads.values()), "GRPO's lead") + MORE_SEEDS,
         paper=DECISIONS,
     )
 
 
-def _moves(rl: Measure, sft: Measure) -> str:
+def _lead_over(runs: StudyRuns, arm: str, lead: Estimate | None) -> str:
+    """GRPO's lead over an arm of SFT: out of distribution in all cells and in each, and in distribution."""
+    cells, contrast = cells_of(runs), {RL: 1.0, arm: -1.0}
+    gains = [gain_measure(gain_estimate(runs, cells, {one: 1.0}, None)) for one in (RL, arm)]
+    singles = [f"{cell} {points(gain_measure(gain_estimate(runs, [cell], contrast, None)))}" for cell in cells]
+    inside, new = gain_estimate(runs, cells, contrast, [IN]), unshown_gain(runs, cells, contrast)
+    return (
+        f"It leads {runs.title(arm)} (which gains {points(gains[1])}) by {points(gain_measure(lead))}, for {_moves(runs, arm, *gains)}: "
+        f"{'; '.join(singles)}. In distribution by {points(gain_measure(inside))}, on held-out prompts that the warm start was not shown "
+        f"by {points(gain_measure(new))}."
+    )
+
+
+def _moves(runs: StudyRuns, arm: str, rl: Measure, sft: Measure) -> str:
     """Which of the two makes the difference, in words."""
     words = {1: "rose", 0: "did not surely move", -1: "fell"}
-    return f"GRPO {words[side(rl)]}, SFT {words[side(sft)]}"
+    return f"{runs.title(RL)} {words[side(rl)]} and {runs.title(arm)} {words[side(sft)]}"
 
 
 def decision_credit(runs: StudyRuns) -> Claim:
@@ -171,10 +187,9 @@ def decision_credit(runs: StudyRuns) -> Claim:
     half = beyond_half(deciding, whole)
     verdicts = (verdict_of_share(deciding, whole, HALF), verdict_at(lead))
     verdict: Agreement = "cannot tell"
-    if "disagrees" in verdicts:
-        verdict = "disagrees"
-    elif set(verdicts) == {"agrees"}:
-        verdict = "agrees"
+    # Of no gain nothing is recovered, whoever leads.
+    if verdict_at(whole) == "agrees":
+        verdict = "disagrees" if "disagrees" in verdicts else agreed(verdicts)
     return Claim(
         code="decision-credit",
         says="Crediting decisions alone recovers most of RL's gain out of distribution, crediting attempts alone does not.",
@@ -184,9 +199,9 @@ def decision_credit(runs: StudyRuns) -> Claim:
         f"attempts alone {percent(shares[RL_SAMPLING])}; decisions reach half of it and {points(gain_measure(half))}, and lead attempts by "
         f"{points(gain_measure(lead))}.",
         verdict=verdict,
-        rule="agrees when GRPO's gain is surely above 0, that of credit for decisions surely more than half of it (their difference, no "
-        "quotient), and its lead over credit for attempts surely above 0; disagrees when either is surely below",
-        would_take=told_from(verdict, half, "its gain minus half of GRPO's") + MORE_SEEDS,
+        rule="only where GRPO's gain is surely above 0: agrees when that of credit for decisions is surely more than half of it (their "
+        "difference, no quotient) and its lead over credit for attempts surely above 0; disagrees when either is surely below",
+        would_take=told_from(verdict, [half, lead], "its gain minus half of GRPO's, or its lead,") + MORE_SEEDS,
         paper=OURS,
     )
 
@@ -197,43 +212,51 @@ def beyond_half(part: Estimate | None, whole: Estimate | None) -> Estimate | Non
 
 
 def closes_gap(runs: StudyRuns, arm: str) -> Claim:
-    """A variant of SFT closes its gap to RL out of distribution."""
-    known = [one for one in VARIANTS if runs.knows(one)]
-    verdicts = {one: verdict_of_share(*part_and_gap(runs, one), HALF) for one in known}
-    part, gap = part_and_gap(runs, arm)
-    closing = [one for one, verdict in verdicts.items() if verdict == "agrees"]
-    found = f"Of GRPO's lead over SFT out of distribution ({points(gain_measure(gap))}), "
-    found += "; ".join(f"{runs.title(one)} closes {percent(gap_closed(runs, one))}" for one in known) + "."
-    if set(verdicts.values()) == {"disagrees"}:
+    """A variant of SFT closes the gap to RL out of distribution, that of plain SFT and that of SFT without wrong attempts."""
+    over, known = opponents_of(runs), [one for one in VARIANTS if runs.knows(one)]
+    pairs = {one: part_and_gap(runs, arm, one) for one in over}
+    verdict = agreed([verdict_of_share(part, gap, HALF) for part, gap in pairs.values()])
+    halves = [beyond_half(part, gap) for part, gap in pairs.values()]
+    found = " ".join(
+        f"Of GRPO's lead over {runs.title(one)} out of distribution ({points(gain_measure(gap))}) it closes "
+        f"{percent(gap_closed(runs, arm, one))}; its lead minus half of GRPO's is {points(gain_measure(half))}."
+        for (one, (_, gap)), half in zip(pairs.items(), halves, strict=True)
+    )
+    others = [f"{runs.title(one)} {percent(gap_closed(runs, one, SFT))}" for one in known if one != arm]
+    found += f" Of that over {runs.title(SFT)} others close: {'; '.join(others)}." if others else ""
+    if {verdict_of_share(*part_and_gap(runs, one, SFT), HALF) for one in known} == {"disagrees"}:
         found += " None closes half of it, which leaves the contrast of outcomes that only RL has."
-    elif closing:
-        found += f" At least half of it is surely closed by: {', '.join(map(runs.title, closing))}."
     code, says = CLOSES[arm]
-    half = beyond_half(part, gap)
     return Claim(
         code=code,
         says=says,
         numbers=NO_NUMBERS,
         ran=f"{ran(beyond(runs), (SFT, *known, RL))}; on the further tasks",
         found=found,
-        verdict=verdicts[arm],
+        verdict=verdict,
         rule="agrees when the lead of GRPO over SFT is surely above 0 and the arm's own lead over SFT surely more than half of it (their "
-        "difference, no quotient), disagrees when it is surely less",
-        would_take=told_from(verdicts[arm], half, "the arm's lead minus half of GRPO's") + "A sure gap between SFT and RL, which there may "
+        "difference, no quotient), disagrees when it is surely less; both for SFT and for SFT without wrong attempts, else nothing can be "
+        "told: an arm that learns no planted errors closes some of the first gap by that alone",
+        would_take=told_from(verdict, halves, "the arm's lead minus half of GRPO's") + "A sure gap between SFT and RL, which there may "
         "not be here.",
         paper=DECISIONS if arm == "sft_balanced" else OURS,
     )
 
 
-def part_and_gap(runs: StudyRuns, arm: str) -> tuple[Estimate | None, Estimate | None]:
-    """(an arm's lead over SFT, GRPO's lead over SFT) out of distribution, on the same seeds."""
-    part, gap = (gain_estimate(runs, cells_of(runs), {one: 1.0, SFT: -1.0}, None, arms=(arm, RL)) for one in (arm, RL))
+def part_and_gap(runs: StudyRuns, arm: str, over: str) -> tuple[Estimate | None, Estimate | None]:
+    """(an arm's lead over an arm of SFT, GRPO's lead over it) out of distribution, on the same seeds."""
+    part, gap = (gain_estimate(runs, cells_of(runs), _lead(one, over), None, arms=(arm, RL, over)) for one in (arm, RL))
     return part, gap
 
 
-def gap_closed(runs: StudyRuns, arm: str) -> Measure:
-    """Share of GRPO's lead over SFT that an arm has too, out of distribution."""
-    return _share_of(runs, {arm: 1.0, SFT: -1.0}, {RL: 1.0, SFT: -1.0}, (arm, RL, SFT), "the lead of GRPO over SFT")
+def gap_closed(runs: StudyRuns, arm: str, over: str) -> Measure:
+    """Share of GRPO's lead over an arm of SFT that another arm has too, out of distribution."""
+    return _share_of(runs, _lead(arm, over), _lead(RL, over), (arm, RL, over), f"the lead of GRPO over {runs.title(over)}")
+
+
+def _lead(arm: str, over: str) -> dict[str, float]:
+    """The contrast of two arms; of one with itself it is nothing."""
+    return {arm: 0.0} if arm == over else {arm: 1.0, over: -1.0}
 
 
 def _share_of(runs: StudyRuns, part: dict[str, float], whole: dict[str, float], arms: Sequence[str], of: str) -> Measure:

@@ -44,7 +44,14 @@ def start_table(runs: StudyRuns) -> Table:
         if found is not None:
             shown = [measured(one) for one in (found.first, found.balanced, found.youden, found.easier)]
         rows.append([cell, *shown, "–" if credit is None else f"{number(credit, 'share')} %"])
-    header = ("warm start", "first attempts right", "balanced accuracy (bank)", "J (bank)", "J minus first", "decisions' credit share")
+    header = (
+        "warm start",
+        "first attempts right, new prompts",
+        "balanced accuracy (bank)",
+        "J (bank)",
+        "J minus first",
+        "decisions' credit share",
+    )
     return table_of(header, rows)
 
 
@@ -53,10 +60,18 @@ def decision_tables(runs: StudyRuns, cell: str) -> tuple[Table, Table]:
     inside = [_start_line(runs, cell, [IN], bank=True), *_arm_lines(runs, cell, [IN], bank=True)]
     outside = [_start_line(runs, cell, None, bank=False), *_arm_lines(runs, cell, None, bank=False)]
     note = "The warm start stands on the prompts of the base." if base_more(runs, cell) is not None else "The warm start is not measured."
+    note += _shown_among(runs, cell)
     return (
         table_of((*POLICY, *BANK, *PER_RESPONSE), inside, caption=f"`{cell}`, {IN}", note=note),
         table_of((*POLICY, *PER_RESPONSE), outside, caption=f"`{cell}`, on the further tasks"),
     )
+
+
+def _shown_among(runs: StudyRuns, cell: str) -> str:
+    """How many of the held-out prompts, of all seeds together, the warm start was shown."""
+    by_seed = {seed: more["shown"] for arm in runs.arms for seed, more in mores(runs, cell, arm.name).items()}
+    shown, asked = sum(map(sum, by_seed.values())), sum(map(len, by_seed.values()))
+    return f" It was shown {shown} of the {asked} held-out prompts of {len(by_seed)} seeds, and none of the bank's." if asked else ""
 
 
 def _start_line(runs: StudyRuns, cell: str, tests: Sequence[str] | None, *, bank: bool) -> list[str | Entry]:

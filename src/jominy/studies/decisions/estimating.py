@@ -2,6 +2,7 @@
 
     estimate       a value, and how each seed and prompt moves it:    value - truth = sum over cells of mean_sp moved_sp, to first order
     ratio a / b    moved = (moved_a - R moved_b) / b             formula f(m)    moved = sum_c df/dm_c (x_spc - m_c)
+    product a b    moved = b moved_a + a moved_b
     interval       value -+ t_nu sqrt(V),     V = sum over cells of V_c,     nu = V^2 / sum V_c^2 / nu_c              (Satterthwaite 1946)
       each seed has prompts of its own    V_c = M_s / (S P),    nu_c = S - 1                                a Student interval over seeds
       all seeds share the prompts         V_c = [M_e + max(M_s - M_e, 0) + max(M_p - M_e, 0)] / (S P)
@@ -12,8 +13,10 @@ prompts stands for V, and says nothing of other seeds.
 Not the bootstrap of `gains`: where seeds share prompts, drawing other prompts within each seed divides the spread of prompts by S, and
 drawing the same ones for all counts the noise of a single response three times; both are then stretched for the few seeds. Measured with
 two cells of 5 seeds and 48 shared prompts, 4 responses each (noise 0.35 a prompt, half-width by a known spread 3.1 points): 4.0 points at
-a coverage of 0.98 here, 5.4 and 6.6 points at 1.00 there; over six mixes of effects of seed, prompt and both, at 3 and 5 seeds in one and
-in two cells, 0.93 to 0.98 are covered. The gains that every study shows (`concluding`) stay the bootstrap's.
+a coverage of 0.98 here, 5.4 and 6.6 points at 1.00 there; over effects of seed from none to 16 times the noise, of prompt from none to
+as large, 0.93 to 0.98 are covered by 3 seeds in one cell, 0.95 to 0.98 by 5 seeds or two cells. Of splits planted in counts of four
+responses, half of their prompts nearly always right or wrong, at most 4 % of the verdicts were wrong (1,000 worlds each: a share of a half
+with totals of 0, 3 and 10 points, shares of 0 and 1). The gains that every study shows (`concluding`) stay the bootstrap's.
 Left out on purpose: which numbers (`told`).
 """
 
@@ -144,6 +147,11 @@ def ratio(part: Estimate, whole: Estimate) -> Estimate | None:
     return Estimate(value=value, parts=apart.parts)
 
 
+def product(one: Estimate, other: Estimate) -> Estimate:
+    """One times the other on the same seeds and prompts, to first order."""
+    return Estimate(value=one.value * other.value, parts=combine([(other.value, one), (one.value, other)]).parts)
+
+
 def spread(estimate: Estimate) -> tuple[float, float] | None:
     """(variance, degrees of freedom), as the equations at the top; None where nothing varies, or a cell has one seed with one prompt."""
     if any(part.moved_SP.size < 2 for part in estimate.parts):
@@ -241,6 +249,25 @@ def verdict_of_share(part: Estimate | None, whole: Estimate | None, at: float) -
     if part is None or whole is None or verdict_at(whole) != "agrees":
         return "cannot tell"
     return verdict_at(combine([(1.0, part), (-at, whole)]))
+
+
+def agreed(verdicts: Sequence[Agreement]) -> Agreement:
+    """The verdict that all of them are; where they differ, or there is none, nothing can be told."""
+    return verdicts[0] if len(set(verdicts)) == 1 else "cannot tell"
+
+
+def told_from(verdict: Agreement, estimates: Sequence[Estimate | None], what: str) -> str:
+    """How large an effect would have been seen, where the verdict is open; of several numbers, by the one that is known worst.
+
+    Args:
+        verdict: of the claim.
+        estimates: numbers that it was held against 0 by.
+        what: they are, in words.
+    """
+    wide = [width for estimate in estimates if (width := reach(measure_of(what, estimate))) is not None]
+    if verdict != "cannot tell" or not wide:
+        return ""
+    return f"As it was run, {what} is known to {100 * max(wide):.1f} points on either side: a smaller effect is not told from none. "
 
 
 def side(measure: Measure, at: float = 0.0) -> int:

@@ -44,24 +44,28 @@ LIMITS = (
     "No arm trains on the further tasks, of which the warm start was shown some: a gain there is what an arm kept as well as what it "
     "generalised, so each arm's own gain stands beside every difference.",
     "The warm start's own learning (right attempts, true checks, true verdicts) is close to `sft_masked`, ended early, and plain SFT is "
-    "pulled to planted errors that the warm start only read. So GRPO over plain SFT holds a gain by not imitating them; that is why the "
-    "split takes both.",
+    "pulled to planted errors that the warm start only read. So GRPO over plain SFT holds a gain by not imitating them; that is why every "
+    "claim over SFT takes both.",
     "A part of the warm start's demonstrations accept a wrong attempt (`wrong_share` of its order), so that decisions have something to "
     "gain: how much that is at most stands beside each warm start, and is our choice.",
     "SFT and GRPO match in prompts and responses a step and not in information: a demonstration tells a right solution and a true verdict "
     "on every attempt, a reward one bit of a response. Behind a planted slip the right answer is one edit away, behind an own error not.",
     "There is one warm start a cell: seeds vary prompts and draws, so what hangs on how a warm start attempts and decides has two cases.",
-    "Prompts in distribution are drawn from a finite set of which the warm start saw a part, which is counted; prompts of further tasks "
-    "and of the bank are those that it did not see.",
+    "Prompts in distribution are drawn from a finite set of which the warm start saw a part, which is counted, and the lead of GRPO is "
+    "told without it too; prompts of further tasks and of the bank are those that it did not see.",
+    "Much may stay open. Arms train on one task of those that the warm start was shown, so on the others they may differ by a few points, "
+    "and mostly in what they kept. An open verdict is no sign that there is no effect: how large one would have been seen stands beside "
+    "it.",
     "Budgets match in unique prompts and, for SFT against GRPO, in responses a step; tokens match as far as the table of budgets says. "
     "`rft`, `corrected` and credit for one stage learn from a part of what they draw.",
     "SFT learns demonstrations of the task, which slip on half of the attempts before the last; another share would teach another rate "
     "of retries.",
     "RL, SFT and `corrected` have a learning rate each, since equal rates are no equal moves. Credit for one stage is at the rate of "
     "GRPO, and AdamW makes steps of its fewer tokens as large.",
-    "Strengths of a KL in the loss and in the reward are not of one scale: the nats that an arm ends at stand beside what it does.",
+    "Strengths of a KL in the loss and in the reward are not of one scale: arms are paired by the nats at which they ended, as near as "
+    "they come. Nats by stage are of the responses that were scored under the start, one number a run.",
     "The swap exchanges policies at the ends of attempts and decisions; the Shapley split is exact for two players, and a share may lie "
     "outside 0 to 100 %.",
     "Verification and generation are compared on one scale only roughly: Youden's J and accuracy are both 0 for a blind guesser and 1 at "
-    "best, and the states of the bank are the warm start's own attempts.",
+    "best, and the states of the bank are the warm start's own attempts. Both are taken at prompts that it was not shown.",
 )

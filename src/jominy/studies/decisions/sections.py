@@ -12,7 +12,7 @@ import numpy as np
 from jominy.conclusion import Conclusion, Entry, Section, Table
 from jominy.decided import OURS as DEFINITIONS
 from jominy.formatting import number
-from jominy.studies.decisions.claims import beyond_half, gain_measure, gap_closed, part_and_gap
+from jominy.studies.decisions.claims import beyond_half, gain_measure, gap_closed, opponents_of, part_and_gap
 from jominy.studies.decisions.decision_tables import decision_tables, start_table
 from jominy.studies.decisions.design import RL, VARIANTS, kl_arm
 from jominy.studies.decisions.paper import PRIMARY
@@ -90,13 +90,14 @@ def _of_interventions(runs: StudyRuns) -> tuple[Section, ...]:
     kl = Section(
         code=KL,
         title="What a KL to the start does",
-        text="By strength and kind, in distribution and out of it.",
+        text="By strength and kind, in and out of distribution. Strengths of the two kinds are not of one scale: claims pair them by nats.",
         tables=tuple(_kl_table(runs, cell) for cell in cells_of(runs)),
     )
     gap = Section(
         code="gap",
         title="What closes the gap between SFT and RL?",
-        text="Share of GRPO's lead over SFT out of distribution that a variant of SFT has too, over all cells.",
+        text="Share of GRPO's lead out of distribution that a variant of SFT has too, over all cells: of its lead over plain SFT, which "
+        "learns planted errors too, and of that over SFT without wrong attempts.",
         tables=(_gap_table(runs),),
     )
     return (*([kl] if runs.knows(kl_arm("loss", "middle")) else []), *([gap] if any(map(runs.knows, VARIANTS)) else []))
@@ -147,12 +148,13 @@ def _gap_table(runs: StudyRuns) -> Table:
         "corrected": "states of the demonstrations",
         "rft": "answers of others",
     }
-    known = [arm for arm in VARIANTS if runs.knows(arm)]
-    rows = [
-        (runs.title(arm), why[arm], measured(gap_closed(runs, arm)), difference(gain_measure(beyond_half(*part_and_gap(runs, arm)))))
-        for arm in known
-    ]
-    return table_of(("variant", "what would then be the cause", "share of the lead", "its lead minus half of GRPO's"), rows)
+    rows: list[list[str | Entry]] = []
+    for over in opponents_of(runs):
+        for arm in VARIANTS:
+            if runs.knows(arm) and arm != over:
+                half = gain_measure(beyond_half(*part_and_gap(runs, arm, over)))
+                rows.append([runs.title(over), runs.title(arm), why[arm], measured(gap_closed(runs, arm, over)), difference(half)])
+    return table_of(("lead over", "variant", "what would then be the cause", "share of the lead", "its lead minus half of GRPO's"), rows)
 
 
 def _budget_table(runs: StudyRuns, cell: str) -> Table:

@@ -3,6 +3,7 @@
     beyond      the runs with further tasks in place of the held-out prompts: after minus the warm start's, prompts of all tasks in a row
     square      by prompt, from the rates of the four cells: gain of both, sampling's and decision's part          (`measures.swap.shapley`)
     rates       hits over cases of seeds and prompts
+    unshown     the same on prompts in distribution that the warm start was not shown
 
 An estimate over cells takes all of them: one that lacks its runs would let the verdict stand on another without saying so.
 In distribution each seed has held-out prompts of its own; prompts of further tasks and states of the bank are the same for all.
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jominy.measures.swap import shapley
-from jominy.records import Measure
+from jominy.records import Bools, Measure
 from jominy.studies.decisions.estimating import Estimate, beside, estimate_of, measure_of, minus, over_cells, ratio, share_measure
 from jominy.studies.gains import Doubles
 from jominy.studies.reading import FINISHED, Contrast, Record, StudyRuns
@@ -130,6 +131,16 @@ def gain_estimate(
         arms: others whose seeds it must share.
     """
     return everywhere([_gain_of_cell(runs, cell, contrast, tests, arms) for cell in cells])
+
+
+def unshown_gain(runs: StudyRuns, cells: Sequence[str], contrast: Contrast) -> Estimate | None:
+    """A contrast of gains in distribution on prompts that the warm start was not shown; None where a cell lacks runs or such prompts."""
+    return everywhere([_unshown_gain_of(runs, cell, contrast) for cell in cells])
+
+
+def unshown(more: Record) -> Bools:
+    """[P] whether the warm start was not shown a prompt in distribution, of a warm start or of a run."""
+    return ~np.array(more["shown"], dtype=bool)
 
 
 def split_of(
@@ -250,6 +261,20 @@ def _gain_of_cell(runs: StudyRuns, cell: str, contrast: Contrast, tests: Sequenc
         rows = [np.sum([weight * differences[cell, arm][seed][:size] for arm, weight in contrast.items()], axis=0) for seed in seeds]
         found.append(estimate_of(np.stack(rows), shared=test != IN))
     return beside(found) if found else None
+
+
+def _unshown_gain_of(runs: StudyRuns, cell: str, contrast: Contrast) -> Estimate | None:
+    """Seeds differ in how many such prompts they hold, so it is a ratio: differences on them, over how many they are."""
+    arms = tuple(contrast)
+    found = {arm: runs.differences.get((cell, arm), {}) for arm in arms}
+    seeds = [seed for seed in shared_seeds(runs, cell, arms) if all(seed in of_arm for of_arm in found.values())]
+    if not seeds:
+        return None
+    size = min(len(found[arm][seed]) for arm in arms for seed in seeds)
+    # All runs of a seed hold out the same prompts.
+    kept_SP = np.stack([unshown(mores(runs, cell, arms[0])[seed])[:size] for seed in seeds]).astype(np.float64)
+    gaps_SP = np.stack([np.sum([contrast[arm] * found[arm][seed][:size] for arm in arms], axis=0) for seed in seeds])
+    return ratio(estimate_of(gaps_SP * kept_SP, shared=False), estimate_of(kept_SP, shared=False))
 
 
 def _split_of_cell(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,16 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jominy.lab.demonstrations import shown_prompts
+from jominy.engines.local import LocalEngine
+from jominy.lab.demonstrations import demonstrate, shown_prompts
 from jominy.measures.attempts import AttemptTable
+from jominy.measures.chain import Chances, walk
 from jominy.recipes.loading import load_recipe
 from jominy.records import Reward, Rollout
 from jominy.store import read_json
-from jominy.studies.decisions import design
+from jominy.studies.decisions import STUDY, design
 from jominy.studies.decisions.gating import Gate, Start, said, start_of_study, why_unfit
+from jominy.studies.decisions.responding import further, shown_to
 from jominy.studies.decisions.told import IN, hits_and_cases
+from jominy.studies.jobs import Bench
+from jominy.studies.reading import FINISHED
 from jominy.studies.running import study
 from jominy.tasks.loading import load_task
+from jominy.tasks.retry import read
 
 NEW = "a new operator"
 TESTS = {IN, NEW}
@@ -81,10 +88,13 @@ def test_shown_prompts_are_left_out_or_counted(results: dict[str, Any], smoke: P
     # 100 sums of two digits, and two thirds of 120 demonstrations are of as many different ones
     everything = {prompt.id for prompt in load_task(cell.task).prompts(100, 0)}
     assert (len(everything), len(everything & shown)) == (100, 80)
-    assert base_of(results)["more"]["num_shown"] == 80
+    assert base_of(results)["more"]["num_shown"] == sum(base_of(results)["more"]["shown"]) == 80
+    assert len(base_of(results)["more"]["shown"]) == len(base_of(results)["more"]["counts"]["right"])
     # 4 responses to each prompt that was not shown; the bank's are among them, and not more than one of a truth to a prompt
     assert len(set(base_of(results)["more"]["bank"]["prompt"])) >= 2
-    assert all(0 <= run["more"]["num_shown"] <= 6 for run in results["runs"])
+    assert all(run["more"]["num_shown"] == sum(run["more"]["shown"]) <= len(run["after"]) == 6 for run in results["runs"])
+    # all runs of a seed hold out the same prompts
+    assert len({tuple(run["more"]["shown"]) for run in results["runs"]}) == 1
 
 
 def test_runs_tell_counts_of_both_sides(runs: dict[str, dict[str, Any]], results: dict[str, Any]) -> None:
@@ -156,7 +166,7 @@ def test_a_study_goes_on_from_its_file_alone(smoke: Path, tmp_path: Path, result
     shutil.rmtree(tmp_path / "models")
 
 
-UNFIT = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.15, most_cut=0.02, least_verdicts=0.9)
+UNFIT = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.15, least_room_further=0.08, most_cut=0.02, least_verdicts=0.9)
 
 
 def counts(right: int, *, first_right: int, cut: int = 0) -> dict[str, Any]:
@@ -169,6 +179,7 @@ def told(**changes: Any) -> dict[str, Any]:
     """A warm start that will do: 30 % right at first, 20 points of room."""
     more = {
         "lab": {"reached": True},
+        "shown": [False, False],
         "counts": counts(8, first_right=6),
         "further": {NEW: counts(4, first_right=2)},
         "room": {IN: {"own": 0.4, "oracle": 0.6}, NEW: {"own": 0.2, "oracle": 0.4}},
@@ -189,10 +200,10 @@ def test_a_warm_start_that_will_do() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"lab": {"reached": False}}, "below the pass rate that it was to reach"),
         ({"counts": counts(8, first_right=2)}, "10.0 % of first attempts are right, which should be 20 to 65 %"),
         ({"further": {NEW: counts(1, first_right=1)}}, "5.0 % of the responses to `a new operator` are right, which should be 10 to 80 %"),
         ({"room": {IN: {"own": 0.5, "oracle": 0.6}, NEW: {"own": 0.2, "oracle": 0.4}}}, "gain 10.0 points on `in distribution`, 15 are"),
+        ({"room": {IN: {"own": 0.4, "oracle": 0.6}, NEW: {"own": 0.33, "oracle": 0.4}}}, "gain 7.0 points on `a new operator`, 8 are"),
         ({"room": {IN: {"own": 0.4, "oracle": 0.6}, NEW: {"own": 0.2, "oracle": None}}}, "cannot be told on `a new operator`"),
         (
             {"further": {NEW: counts(4, first_right=2, cut=1)}},
@@ -207,28 +218,70 @@ def test_a_warm_start_that_will_not(changes: dict[str, Any], words: str) -> None
     assert words in found
 
 
+@pytest.mark.parametrize("name", design.ORDERS)
+def test_a_decider_that_learned_what_it_was_shown_leaves_the_room_that_is_asked_for(name: str) -> None:
+    """Counted in its demonstrations: how often a wrong attempt is accepted. Less than that would refuse every warm start."""
+    lab = replace(design.ORDERS[name].lab, demonstrations=400)
+    task = load_task(lab.tasks[0])
+    made, _ = demonstrate(replace(lab, tasks=lab.tasks[:1], checked=()), [task])
+    verdicts = Counter[str]()
+    for one in made:
+        spans = read(one.prompt, one.answer, "eos").spans
+        verdicts.update(after.kind for span, after in zip(spans, spans[2:], strict=False) if span.kind == "attempt.wrong")
+    accepted = verdicts["verdict.accept"] / (verdicts["verdict.accept"] + verdicts["verdict.retry"])
+    assert verdicts["verdict.accept"] == pytest.approx(0.2 * len(made), abs=1)
+    for first, least in ((0.35, design.GATE.least_room), (0.12, design.GATE.least_room_further)):
+        own = walk(Chances.alike(first, accept_right=1.0, accept_wrong=accepted), 3).value
+        best = walk(Chances.alike(first, accept_right=1.0, accept_wrong=0.0), 3).value
+        assert best - own > least
+
+
 def test_all_of_a_bad_warm_start_is_said() -> None:
-    start = Start(reached=None, first=0.0, right={IN: 0.0, NEW: 0.0}, room={IN: None}, cut={IN: 0.5}, num_states=0, verdicts=0.0)
+    start = Start(first=0.0, right={IN: 0.0, NEW: 0.0}, room={IN: None}, cut={IN: 0.5}, num_states=0, verdicts=0.0)
     assert len(why_unfit(start, UNFIT, 10)) == 6
 
 
-def test_a_bad_warm_start_is_refused_with_all_of_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jominy.studies.decisions import measuring
-
+def test_a_bad_warm_start_is_refused_with_all_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     [cell] = design.design("smoke").cells
-    bad = told(counts=counts(8, first_right=2))
-    monkeypatch.setattr(measuring, "_measured", lambda folder, cell, settings: bad)
-    assert measuring.more_of_base(tmp_path, cell, replace(design.TINY, bank_states=10)) is bad, "the gate of the tiny cell is wide"
-    monkeypatch.setattr(measuring, "GATES", {"tiny": UNFIT})
+    bad, settings = told(counts=counts(8, first_right=2)), replace(design.TINY, bank_states=10)
+    assert STUDY.check_base is not None
+    STUDY.check_base(cell, settings, bad)  # the gate of the tiny cell is wide
+    monkeypatch.setattr(design, "GATES", {"tiny": UNFIT})
     with pytest.raises(
         ValueError, match=r"the warm start of tiny is no good .* 10\.0 % of first attempts .* It is: .*bank 10 states, 90 %"
     ):
-        measuring.more_of_base(tmp_path, cell, replace(design.TINY, bank_states=10))
+        STUDY.check_base(cell, settings, bad)
+
+
+def test_what_a_warm_start_was_measured_to_be_is_kept(smoke: Path, results: dict[str, Any]) -> None:
+    assert read_json(smoke / "base" / "tiny" / "start.json")["base"] == base_of(results)
+    assert set(STUDY.fixed) <= set(base_of(results)["more"])
+
+
+def test_every_other_arm_trains_and_is_measured(smoke: Path, tmp_path: Path) -> None:
+    """Arms that the smoke scale leaves out, one step each."""
+    small = design.design("smoke")
+    others = tuple(replace(arm, prompts=arm.prompts and 16) for arm in design.ARMS if arm.name not in design.SMOKE_ARMS)
+    assert len(others) + len(design.SMOKE_ARMS) == len(design.ARMS) == 17
+    few = replace(design.TINY, steps=1, eval_prompts=4, further_prompts=4, square_prompts=2)
+    bench = Bench(replace(small, arms=others, settings={"lab": few}), smoke, tmp_path)
+    for arm in others:
+        found = bench.run(small.cells[0], arm, 1)
+        assert found["status"] in FINISHED, f"{arm.name}: {found['why']}"
+        assert set(found["more"]["square"]) == (TESTS if arm.name in design.SQUARED else set())
+
+
+def test_an_opponent_draws_what_its_run_measured(smoke: Path, runs: dict[str, dict[str, Any]]) -> None:
+    """So a square on a further task may take it from there."""
+    [cell] = design.design("smoke").cells
+    engine = LocalEngine.load(str(smoke / "models" / "tiny-sft-0"))
+    drawn = further(engine, load_task(cell.further[NEW]), shown_to(cell), design.TINY).counts()
+    assert drawn == runs["sft"]["more"]["further"][NEW], "attempts, decisions and tokens, too"
+    assert drawn["right"] == runs["grpo"]["more"]["square_sft"][NEW]["right"][0]
+    assert min(drawn["tokens"]) > 0
 
 
 def test_too_few_prompts_that_were_not_shown() -> None:
-    from jominy.studies.decisions.responding import further
-
     task = load_task("retry:attempts=2,digits=1,operators=+")
     shown = {prompt.id for prompt in task.prompts(100, 0)[:98]}
     engine: Any = SimpleNamespace()
@@ -331,5 +384,4 @@ def test_arms_of_a_family_share_rate_and_divisor() -> None:
     names = list(arms)
     assert arms["grpo"].against == ("sft", "sft_masked")
     assert all(names.index(other) < names.index(name) for name, arm in arms.items() for other in arm.against)
-    # what a claim about the split against the start reads
-    assert {"grpo", "kl_loss_weak", "kl_loss_strong"} <= set(design.SQUARED)
+    assert "grpo" in design.SQUARED

@@ -30,15 +30,14 @@ STRENGTHS: Mapping[str, float] = {"weak": 0.3, "middle": 1.0, "strong": 3.0}
 """Name -> beta of a KL in the loss (k2: its gradient is that of KL(pi || start) at each context, which the one in the reward has too)."""
 REWARD_STRENGTHS: Mapping[str, float] = {"weak": 0.02, "middle": 0.06, "strong": 0.2}
 """Name -> beta of a KL in the reward, which takes about as much of the move."""
-SHOWN = 8_192
-"""Demonstrations of a warm start."""
 WRONG_SHARE = 0.2
-"""Of them accept a wrong attempt, so that there is something to learn for the decider; the wrong attempts themselves are not learned."""
-CHECK_EVERY, CHECK_PROMPTS = 16, 256
-"""Of a warm start; a check asks the cell's own task alone."""
+"""Of a warm start's demonstrations accept a wrong attempt, so that the decider has something to learn; with the slips that others retry
+(`wrong` of the tasks) it makes 4 of 9 wrong attempts accepted. The wrong attempts themselves are not learned."""
+ROWS, CHECK_EVERY, CHECK_PROMPTS = 32, 32, 128
+"""Of a warm start: demonstrations a step, steps between checks, prompts of a check; a check asks the cell's own task alone."""
 FURTHER_PROMPTS, SQUARE_PROMPTS, FEW_ROLLOUTS = 160, 48, 4
 """Of each further task and each square of two arms; of each square with the start; responses to each."""
-GATE = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.15, most_cut=0.02, least_verdicts=0.9)
+GATE = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9)
 """What a warm start has to be (`gating`); it ends the study else."""
 
 
@@ -46,15 +45,17 @@ GATE = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.15, most_cut=0.0
 class Order:
     """A setting: what is trained on, what else is tested, how far the warm start goes.
 
-    Example: Order(task="retry:digits=2", further={"longer numbers": "retry:digits=3"}, times=2, pass_rate=0.5, steps=800)
+    Example: Order(task="retry:digits=2", further={"longer numbers": "retry:digits=3"}, parts=(1, 2), shown=4096, pass_rate=0.5, steps=800)
     """
 
     task: str
     """As `--task` takes it."""
     further: Mapping[str, str]
     """Name -> task that no arm trains on."""
-    times: int
-    """Demonstrations of the task for each one of a further task, in the warm start; to as many prompts."""
+    parts: tuple[int, ...]
+    """Of the warm start's demonstrations, for the task and each further one in turn; to as many prompts."""
+    shown: int
+    """Demonstrations of the warm start."""
     pass_rate: float
     """Of the task alone, at which the warm start ends; some of it comes from trying again, so first attempts are right less often."""
     steps: int
@@ -64,39 +65,45 @@ class Order:
     def lab(self) -> LabSpec:
         """The warm start."""
         return LabSpec(
-            tasks=(self.task,) * self.times + tuple(self.further.values()),
+            tasks=tuple(task for task, part in zip((self.task, *self.further.values()), self.parts, strict=True) for _ in range(part)),
             distinct_prompts=True,
-            demonstrations=SHOWN,
+            demonstrations=self.shown,
             wrong_share=WRONG_SHARE,
             masked=("attempt.wrong",),
             pass_rate=self.pass_rate,
             checked=(self.task,),
             steps=self.steps,
+            rows=ROWS,
             check_every=CHECK_EVERY,
             check_prompts=CHECK_PROMPTS,
         )
 
 
-SUMS = "retry:attempts=3,digits=2,operators=+"
-COUNTDOWN = "retry:problem=countdown,attempts=3,numbers=3,largest=25"
+SUMS = "retry:attempts=3,digits=2,operators=+,wrong=0.25"
+COUNTDOWN = "retry:problem=countdown,attempts=3,numbers=3,largest=12,wrong=0.25"
 ORDERS: Mapping[str, Order] = {
     "sums": Order(
         task=SUMS,
-        further={"longer numbers": "retry:attempts=3,digits=3,operators=+", "a new operator": "retry:attempts=3,digits=2,operators=-"},
-        times=2,
+        further={
+            "longer numbers": "retry:attempts=3,digits=3,operators=+,wrong=0.25",
+            "a new operator": "retry:attempts=3,digits=2,operators=-,wrong=0.25",
+        },
+        parts=(1, 2, 1),
+        shown=16_384,
         pass_rate=0.55,
-        steps=800,
+        steps=2400,
     ),
     "countdown": Order(
         task=COUNTDOWN,
-        further={"more numbers": "retry:problem=countdown,attempts=3,numbers=4,largest=10"},
-        times=2,
+        further={"larger numbers": "retry:problem=countdown,attempts=3,numbers=3,largest=25,wrong=0.25"},
+        parts=(2, 1),
+        shown=8_192,
         pass_rate=0.5,
-        steps=1600,
+        steps=2400,
     ),
 }
 """Cell -> its setting; first attempts are to be right in 30 to 60 % of the cases, further tasks in 15 to 70 %."""
-TINY_GATE = Gate(first=(0.02, 1.0), further=(0.0, 1.0), least_room=0.0, most_cut=1.0, least_verdicts=0.5)
+TINY_GATE = Gate(first=(0.02, 1.0), further=(0.0, 1.0), least_room=0.0, least_room_further=0.0, most_cut=1.0, least_verdicts=0.5)
 GATES: Mapping[str, Gate] = {**dict.fromkeys(ORDERS, GATE), "tiny": TINY_GATE}
 """Cell -> what its warm start has to be."""
 
@@ -160,7 +167,7 @@ ARMS = (
     _rl("kl_decision", "KL in the loss, on decisions", "kl where", f"{_MIDDLE},kl_spans=decision"),
     _rl("kl_balanced", "KL in the loss, both alike", "kl where", f"{_MIDDLE},kl_spans=balanced"),
 )
-SQUARED = tuple(arm.name for arm in ARMS if arm.name not in (*KL_WHERE, *(kl_arm("reward", name) for name in REWARD_STRENGTHS)))
+SQUARED = tuple(arm.name for arm in ARMS if not arm.family.startswith("kl"))
 """Arms that are exchanged with the warm start; no claim asks it of the others."""
 
 CELLS = tuple(
@@ -211,7 +218,8 @@ SMOKE_ARMS = (*OPPONENTS, "corrected", RL, RL_DECISION, "kl_loss_middle", "kl_re
 TINY_ORDER = Order(
     task="retry:attempts=2,digits=1,operators=+",
     further={"a new operator": "retry:attempts=2,digits=1,operators=-"},
-    times=2,
+    parts=(2, 1),
+    shown=120,
     pass_rate=1.0,
     steps=300,
 )
@@ -222,7 +230,7 @@ def design(scale: str) -> Design:
     if scale == "full":
         return Design(study="decisions", scale=scale, cells=CELLS, arms=ARMS, settings={"lab": LAB})
     order = TINY_ORDER
-    lab = replace(order.lab, demonstrations=120, pass_rate=None, check_every=0, rows=32, width=64, depth=2)
+    lab = replace(order.lab, pass_rate=None, check_every=0, rows=32, width=64, depth=2)
     cell = Cell(name="tiny", group="lab", model="tiny", task=order.task, lab=lab, further=order.further)
     chosen = [arm for arm in ARMS if arm.name in SMOKE_ARMS]
     arms = tuple(replace(arm, prompts=None if arm.prompts is None else 16, learning_rate=None) for arm in chosen)

@@ -1,12 +1,13 @@
 """Whether a warm start is one that the study can ask anything: else hours of runs would end in `cannot tell`.
 
-    first      share of first attempts that are right, in distribution: something to learn, and something to decide about
+    first      share of first attempts that are right, in distribution, at prompts that it was not shown: something to learn and to decide
     further    share of right responses to each further task
     room       accuracy under decisions that are always right minus that under its own, by the chain, on every test: something to gain
     cut        share of responses that end at the token limit, on every test: there a retry would be punished for its length
     bank       full, half right and half wrong, with a verdict on nearly all
 
-Left out: what to change; a warm start has many knobs, all in `design`.
+Left out: what to change; a warm start has many knobs, all in `design`. And whether it reached the pass rate that it was to end at: one
+that ended below and has all of this will do.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jominy.studies.decisions.told import IN, hits_and_cases
+from jominy.studies.decisions.told import IN, hits_and_cases, unshown
 from jominy.studies.reading import Record
 from jominy.tasks.retry_form import CUT
 
@@ -23,7 +24,7 @@ from jominy.tasks.retry_form import CUT
 class Gate:
     """What a warm start has to be, in shares.
 
-    Example: Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.15, most_cut=0.02, least_verdicts=0.9)
+    Example: Gate(first=(0.15, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9)
     """
 
     first: tuple[float, float]
@@ -31,7 +32,9 @@ class Gate:
     further: tuple[float, float]
     """Right responses to each further task: least and most."""
     least_room: float
-    """Of every test."""
+    """In distribution."""
+    least_room_further: float
+    """Of each further task, where fewer first attempts are right, and so less can be won by deciding."""
     most_cut: float
     """Of every test."""
     least_verdicts: float
@@ -45,10 +48,8 @@ class Start:
     Example: start_of_study(more).first
     """
 
-    reached: bool | None
-    """Whether it reached the pass rate that it was to end at; None where it was to take all steps."""
     first: float
-    """Share of first attempts that are right, in distribution."""
+    """Share of first attempts that are right, in distribution, at prompts that it was not shown."""
     right: Mapping[str, float]
     """Test -> share of right responses."""
     room: Mapping[str, float | None]
@@ -65,11 +66,11 @@ def start_of_study(more: Record) -> Start:
     """The numbers of the gate from what `more_of_base` found."""
     counts = {IN: more["counts"], **more["further"]}
     hits_P, cases_P = hits_and_cases(more["counts"], "first")
+    keep_P = unshown(more)
     responses = {test: one["num_rollouts"] * len(one["right"]) for test, one in counts.items()}
     accept = more["bank"]["accept"]
     return Start(
-        reached=None if more["lab"] is None else more["lab"]["reached"],
-        first=float(hits_P.sum() / max(cases_P.sum(), 1.0)),
+        first=float(hits_P[keep_P].sum() / max(cases_P[keep_P].sum(), 1.0)),
         right={test: sum(one["right"]) / responses[test] for test, one in counts.items()},
         room={test: _apart(more["room"][test]) for test in counts},
         cut={test: one["problems"].get(CUT, 0) / responses[test] for test, one in counts.items()},
@@ -86,14 +87,14 @@ def why_unfit(start: Start, gate: Gate, num_states: int) -> list[str]:
         gate: what they have to be.
         num_states: that the bank is to have.
     """
-    found = ["it ended below the pass rate that it was to reach"] if start.reached is False else []
-    found += _outside("of first attempts are right", start.first, gate.first)
+    found = _outside("of first attempts are right", start.first, gate.first)
     for test, share in start.right.items():
         found += [] if test == IN else _outside(f"of the responses to `{test}` are right", share, gate.further)
     for test, room in start.room.items():
-        if room is None or room < gate.least_room:
+        least = gate.least_room if test == IN else gate.least_room_further
+        if room is None or room < least:
             said = "cannot be told" if room is None else f"gain {100 * room:.1f} points"
-            found.append(f"decisions that are always right: {said} on `{test}`, {100 * gate.least_room:g} are asked for")
+            found.append(f"decisions that are always right: {said} on `{test}`, {100 * least:g} are asked for")
     for test, share in start.cut.items():
         if share > gate.most_cut:
             found.append(f"{100 * share:.1f} % of the responses to `{test}` end at the token limit, at most {100 * gate.most_cut:g} % may")
@@ -122,7 +123,7 @@ def check_start(cell: str, more: Record, gate: Gate, num_states: int) -> None:
     if unfit := why_unfit(start, gate, num_states):
         raise ValueError(
             f"the warm start of {cell} is no good for the study: {'; '.join(unfit)}. It is: {said(start)}. Change its order in "
-            "studies/decisions/design.py; nothing was trained"
+            "studies/decisions/design.py; none of its arms was trained"
         )
 
 

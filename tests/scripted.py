@@ -59,3 +59,6 @@ class ScriptedEngine:
 
     def encode(self, prompt: Prompt) -> list[int]:
         return [1, 5]
+
+    def encode_text(self, text: str) -> list[int]:
+        return list(map(ord, text))

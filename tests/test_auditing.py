@@ -348,6 +348,7 @@ def test_own_responses_are_judged_blind_and_a_diagnosis_finds_the_audit(tmp_path
         ("judge:local:small", ""),
         ("judge:local:small,aggregate=mean", ""),
         ("judge:local:small,mode=pointwise", "judge:local:small"),
+        ("judge:local:small,answers=free", "judge:local:small"),
         ("judge:local:large", "judge:local:large"),
         ("judge:http://localhost:1/v1,model=small", "judge:http://localhost:1/v1"),
         ("noisy:false_accept=0.1", "noisy:false_accept=0.1"),
@@ -356,7 +357,7 @@ def test_own_responses_are_judged_blind_and_a_diagnosis_finds_the_audit(tmp_path
 )
 def test_a_judge_is_known_again_in_the_reward_of_a_run(reward, other):
     items = pairs_of(pairs=1)
-    auditee = {"judge": "local", "named": "small", "model": "local small", "max_tokens": 256, "mode": "batch", "words": "..."}
+    auditee = {"judge": "local", "named": "small", "answers": "choice", "mode": "batch"}
     found = audit_of(heard(items, [item.truths for item in items.items]), setting(source={"who": "x", "auditee": auditee}))
     assert paid_by_another(found, reward) == other
     own = replace(found, source={"who": "x", "auditee": {"reward": "noisy:false_accept=0.1"}})
@@ -391,6 +392,9 @@ class YesMan(ScriptedEngine):
         rollout = super()._rollout(prompt, index, sampling, seed)
         asked = prompt.messages[0].content.count(" CONSTRAINT ")
         return replace(rollout, text="yes" if asked < 2 else "\n".join(f"{number}: yes" for number in range(1, asked + 1)))
+
+    def logprobs(self, rows):
+        return [np.array([-9.0 if chr(token) in "nN" else -0.5 for token in row.completion_ids]) for row in rows]
 
 
 def yes_man(model, device):

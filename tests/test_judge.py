@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from jominy.judging import answers_of, judged_errors, judged_methods
+from jominy.judging import judged_errors, judged_methods
+from jominy.localjudge import answers_of
 from jominy.records import Message, Prompt
 from jominy.rewards.endpoint import ERROR_BYTES, Endpoint, Reply
 from jominy.rewards.judge import FIRST_FAILURES, EndpointJudge, Judge, LocalJudge, read_judge
@@ -518,6 +519,7 @@ def test_a_key_that_nobody_named_goes_to_https_and_this_machine_only(address, se
         ("qwen", "no judge 'qwen'; write http"),
         ("local:", "no judge 'local:'"),
         ("local:smollm2,model=x", "no option 'model'"),
+        ("local:smollm2,answers=loud", "answers is one of choice, free; got 'loud'"),
     ],
 )
 def test_a_mistake_in_the_judge_says_what_to_write(spec, message):
@@ -535,4 +537,5 @@ def test_judges_as_they_are_named():
         9,
         2,
     )
-    assert read_judge("local:HuggingFaceTB/x,max_tokens=12", {}) == LocalJudge(model="HuggingFaceTB/x", max_tokens=12)
+    assert read_judge("local:HuggingFaceTB/x,max_tokens=12", {}) == LocalJudge(model="HuggingFaceTB/x", max_tokens=12, answers="choice")
+    assert read_judge("local:smollm2,answers=free", {}) == LocalJudge(model="smollm2", max_tokens=256, answers="free")

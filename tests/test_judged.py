@@ -317,12 +317,14 @@ def test_what_is_counted_adds_up_and_quantiles_are_a_tenth_off_at_most():
         ("judge", "names nobody; write judge: and http"),
         ("judge:mode=batch", "no judge 'mode=batch'"),
         ("judge:http://h/v1", "judge at http://h/v1 names no model"),
-        ("judge:http://h/v1,model=m,mode=both", "mode is one of batch, pointwise; got 'both'"),
+        ("judge:http://h/v1,model=m,mode=both", "mode is one of batch, pointwise, numbered; got 'both'"),
         ("judge:http://h/v1,model=m,aggregate=min", "aggregate is one of all_pass, mean"),
         ("judge:http://h/v1,model=m,asks=hard", "asks is one of soft, all"),
         ("judge:http://h/v1,modle=m", "no option 'modle'; did you mean mode or model"),
         ("judge:http://h/v1,model=m,workers=0", "workers is a whole number"),
         ("judge:local:smollm2,model=m", "no option 'model'"),
+        ("judge:local:smollm2,answers=loud", "answers is one of choice, free; got 'loud'"),
+        ("judge:http://localhost:1/v1,model=m,answers=choice", "no option 'answers'"),
     ],
 )
 def test_a_wrong_option_of_the_reward_is_named(spec, message):
@@ -359,7 +361,7 @@ def test_the_name_brings_everything_and_a_local_model_is_asked_by_its_most_likel
         return Yes()
 
     monkeypatch.setattr("jominy.sampling._kept_engine", load)
-    spec = f"judge:local:smollm2,max_tokens=9,aggregate=mean,folder={tmp_path}"
+    spec = f"judge:local:smollm2,max_tokens=9,answers=free,aggregate=mean,folder={tmp_path}"
     reward = load_group_reward(spec, task_of(ALL), open_judge)
     assert isinstance(reward, GroupReward)
     assert reward.name == spec

@@ -1,8 +1,9 @@
 """Responses with their truth, for an audit, and what somebody said of them as a confusion table.
 
     truth of a response = all its constraints are satisfied; unknown where none is violated and code cannot tell one of them
-    constraint_table    one item a constraint whose truth is known, split by constraint type
-    response_table      one item a response whose truth is known, split by what it is about: the type that an edit breaks, or the probe
+    constraint_table    one item a constraint whose truth is known, split by constraint type, and into hard and soft
+    response_table      one item a response whose truth is known, split by what it is about: the type that an edit breaks, or the probe;
+                        its kind is that of the constraint which it is about, and none where it is about no single one
 
 A verdict is True, False, or None for unscored. A judge of constraints gives one for each constraint, a reward one for each response.
 Left out on purpose: where responses come from (`auditing.pairs`, `auditing.labels`), asking, and the numbers (`measures.precision`).
@@ -10,7 +11,7 @@ Left out on purpose: where responses come from (`auditing.pairs`, `auditing.labe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from jominy.measures.precision import ConfusionTable
 from jominy.records import Prompt
+from jominy.rewards.aggregating import KINDS
 
 Verdict = bool | None
 
@@ -68,7 +70,15 @@ def constraint_table(items: Sequence[AuditItem], verdicts: Sequence[Sequence[Ver
         if len(said) != len(constraints) or len(item.truths) != len(constraints):
             raise ValueError(f"response {place} has {len(constraints)} constraints, {len(item.truths)} truths and {len(said)} verdicts")
         rows += [
-            _Row(truth=truth, said=verdict, type=constraint["type"], count=len(constraints), prompt=item.prompt.id, response=place)
+            _Row(
+                truth=truth,
+                said=verdict,
+                type=constraint["type"],
+                kind=constraint.get("kind", "hard"),
+                count=len(constraints),
+                prompt=item.prompt.id,
+                response=place,
+            )
             for constraint, truth, verdict in zip(constraints, item.truths, said, strict=True)
             if truth is not None
         ]
@@ -86,7 +96,15 @@ def response_table(items: Sequence[AuditItem], verdicts: Sequence[Verdict]) -> C
         raise ValueError(f"{len(verdicts)} verdicts for {len(items)} responses; there is one verdict a response")
     return _table(
         [
-            _Row(truth=truth, said=said, type=item.about, count=len(item.truths), prompt=item.prompt.id, response=place)
+            _Row(
+                truth=truth,
+                said=said,
+                type=item.about,
+                kind=_kind_about(item),
+                count=len(item.truths),
+                prompt=item.prompt.id,
+                response=place,
+            )
             for place, (item, said) in enumerate(zip(items, verdicts, strict=True))
             if (truth := item.truth) is not None
         ]
@@ -102,11 +120,20 @@ def all_said(verdicts: Sequence[Sequence[Verdict]]) -> list[Verdict]:
     return [None if None in said else all(said) for said in verdicts]
 
 
+def _kind_about(item: AuditItem) -> str:
+    """Kind of the one constraint that a response is about; empty where it is about none, or about several."""
+    constraints = item.prompt.info.get("constraints")  # of anybody's form: a whole response is judged whatever they are
+    among = constraints if isinstance(constraints, list | tuple) else ()
+    kinds = [one.get("kind", "hard") for one in among if isinstance(one, Mapping) and one.get("type") == item.about]
+    return kinds[0] if len(kinds) == 1 else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
     truth: bool
     said: Verdict
     type: str
+    kind: str
     count: int
     prompt: str
     response: int
@@ -128,4 +155,6 @@ def _table(rows: Sequence[_Row]) -> ConfusionTable:
         prompt_M=column([prompts[row.prompt] for row in rows], np.int64),
         response_M=column([row.response for row in rows], np.int64),
         type_names=type_names,
+        kind_M=column([KINDS.index(row.kind) if row.kind in KINDS else -1 for row in rows], np.int64),
+        kind_names=KINDS,
     )

@@ -27,7 +27,7 @@ from jominy.measures.silhouette import permuted_negative, prompt_clarity
 from jominy.progress import rollout_bar
 from jominy.records import Floats, Ints, Prompt, Task, Working
 from jominy.rewards.judge import Judge, read_judge
-from jominy.sampling import LoadEngine, load_local_engine, open_judge
+from jominy.sampling import LoadJudge, load_local_engine, open_judge
 from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of
 from jominy.tallying import MOST_LISTED, Signs, Sorted, interpretation_of
@@ -60,7 +60,7 @@ def interpret_path(
     responses: int = RESPONSES,
     success: float | None = None,
     seed: int = 0,
-    load_engine: LoadEngine = load_local_engine,
+    load_engine: LoadJudge = load_local_engine,
     quiet: bool = False,
 ) -> list[tuple[str, Interpretation]]:
     """Interpret a run folder, or the first and the last evaluation of a training folder, and write `interpretation.json` into each.

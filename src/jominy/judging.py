@@ -6,25 +6,22 @@
 The judge sees all representatives in one question. A response with the very words of an earlier one joins it unasked. Prompts go side by
 side, so that a round asks one question for each of them. What the judge leaves unclear is told nowhere and represents nothing.
 LIMIT: the outcome depends on the order, which is that of the run; responses of a prompt are drawn alike, so no order is better.
-Left out on purpose: the words of the questions (`rewards.questions`), endpoints, and who remembers replies (`rewards.judge`).
+Left out on purpose: the words of the questions (`rewards.questions`), endpoints, who remembers replies (`rewards.judge`), and how a model
+of this machine answers (`localjudge`).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from jominy.engines import Engine
-from jominy.records import Prompt, Rollout, Sampling
-from jominy.rewards.endpoint import Reply, Usage, cut_off
-from jominy.rewards.judge import Answer, Judge
-from jominy.rewards.questions import Messages, error_question, method_question, read_error, read_method
+from jominy.records import Prompt
+from jominy.rewards.endpoint import Reply
+from jominy.rewards.judge import Judge
+from jominy.rewards.questions import error_question, method_question, read_error, read_method
 
 OnReply = Callable[[int], None]
 """Called with the number of responses that are told since the last call."""
-MOST_TOGETHER, LENGTH_RATIO = 128, 2.0
-"""Questions that a model of this machine is asked together, and by how much the longest may be longer than the shortest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,55 +115,3 @@ def judged_methods(judge: Judge, groups: Sequence[tuple[Prompt, Sequence[str]]],
             sorting.opinions.append(opened or Opinion(value=None if number is None else str(number), note=why))
     _refuse_silence(judge, said)
     return [sorting.opinions for sorting in sortings]
-
-
-def answers_of(engine: Callable[[], Engine], max_tokens: int) -> Answer:
-    """A model of this machine that answers for a judge, by its most likely words.
-
-    Args:
-        engine: called when something is asked.
-        max_tokens: longest reply.
-    """
-
-    def answer(questions: Sequence[Messages]) -> Iterator[tuple[int, Reply]]:
-        if not questions:
-            return
-        model = engine()
-        prompts = [Prompt(id=str(place), task="judge", messages=messages) for place, messages in enumerate(questions)]
-        lengths = [len(model.encode(prompt)) for prompt in prompts]
-        longest = math.inf if model.context is None else model.context - max_tokens
-        for place, length in enumerate(lengths):
-            if length > longest:
-                note = f"the question has {length} tokens, and the judge's context of {model.context} has room for {longest:.0f}"
-                yield place, Reply(text=None, note=note, kind="refused")
-        fitting = [place for place, length in enumerate(lengths) if length <= longest]
-        sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=max_tokens)
-        for company in companies(fitting, lengths):
-            for group in model.sample([prompts[place] for place in company], 1, sampling, 0):
-                place = int(group[0].prompt_id)
-                yield place, _reply(group[0], lengths[place], max_tokens)
-
-    return answer
-
-
-def companies(places: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Questions that are asked together, the short ones first: many, and none much longer than another, since a company needs the memory
-    and the time of its longest.
-
-    >>> companies([0, 1, 2, 3], [300, 100, 2400, 150])
-    [[1, 3], [0], [2]]
-    """
-    found: list[list[int]] = []
-    for place in sorted(places, key=lambda one: lengths[one]):
-        if found and len(found[-1]) < MOST_TOGETHER and lengths[place] <= LENGTH_RATIO * lengths[found[-1][0]]:
-            found[-1].append(place)
-        else:
-            found.append([place])
-    return found
-
-
-def _reply(said: Rollout, num_read: int, max_tokens: int) -> Reply:
-    usage = Usage(prompt_tokens=num_read, completion_tokens=len(said.token_ids))
-    if said.stop == "length":
-        return Reply(text=None, note=cut_off(max_tokens), kind="cut", usage=usage)
-    return Reply(text=said.text, usage=usage)

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jominy.engines import Engine
+from jominy.engines import ContinuingEngine, Engine
 from jominy.grading import Graders, check_group_size, needs_entropies
+from jominy.localjudge import JudgingEngine, answers_of, choices_of
 from jominy.packing import rows_to_score
 from jominy.progress import Advance, rollout_bar, stage
 from jominy.records import AnyReward, Prompt, Retrying, RewardFunction, Rollout, Sampling, Task
@@ -43,6 +44,8 @@ PACKAGES = ("jominy", "numpy", "pyarrow", "torch", "transformers")
 
 LoadEngine = Callable[[str, str], Engine]
 """(model, device) -> engine."""
+LoadJudge = Callable[[str, str], JudgingEngine]
+"""The same of an engine that can judge."""
 
 
 def resolve_model(model: str, task: str) -> str:
@@ -57,7 +60,7 @@ def resolve_model(model: str, task: str) -> str:
     return str(half_able(task))
 
 
-def load_local_engine(model: str, device: str) -> Engine:
+def load_local_engine(model: str, device: str) -> ContinuingEngine:
     """The engine of this machine, with the model loaded; ValueError when the extra or the model is missing."""
     from jominy.engines.extras import require_local_extra
 
@@ -158,7 +161,7 @@ def load_task_and_rewards(spec: SampleSpec) -> tuple[Task, AnyReward, RewardFunc
     return task, override, None if task.reward is override else task.reward
 
 
-def open_judge(judge: str, task: str, folder: Path | None = None, load: LoadEngine | None = None) -> Judge:
+def open_judge(judge: str, task: str, folder: Path | None = None, load: LoadJudge | None = None) -> Judge:
     """The judge that a person means, with its memory.
 
     Args:
@@ -171,7 +174,6 @@ def open_judge(judge: str, task: str, folder: Path | None = None, load: LoadEngi
         ValueError: nobody by that name, or no key where one is named.
     """
     from jominy.engines.models import cache_folder
-    from jominy.judging import answers_of
     from jominy.rewards.judge import EndpointJudge, Judge, read_judge
 
     wanted = read_judge(judge)
@@ -182,12 +184,19 @@ def open_judge(judge: str, task: str, folder: Path | None = None, load: LoadEngi
     model = resolve_model(wanted.model, task)
     # a checkpoint that was written over is another judge
     known_as = " ".join(["local", model, *sources_of(SampleSpec(model=model)).values()])
-    answer = answers_of(functools.partial(load or _kept_engine, model, "auto"), wanted.max_tokens)
-    return Judge(name=judge, model=known_as, max_tokens=wanted.max_tokens, answer=answer, folder=folder)
+    engine = functools.partial(load or _kept_engine, model, "auto")
+    return Judge(
+        name=judge,
+        model=known_as,
+        max_tokens=wanted.max_tokens,
+        answer=answers_of(engine, wanted.max_tokens),
+        choose=choices_of(engine) if wanted.answers == "choice" else None,
+        folder=folder,
+    )
 
 
 @functools.lru_cache(maxsize=1)
-def _kept_engine(model: str, device: str) -> Engine:
+def _kept_engine(model: str, device: str) -> JudgingEngine:
     """The engine of a local judge: training and evaluating ask the same one."""
     return load_local_engine(model, device)
 

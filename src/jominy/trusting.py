@@ -1,6 +1,7 @@
 """What an audit says to a diagnosis: may the reward be trained on?
 
-    do not train on it      fix       training finds what is wrongly accepted; watch where it is only too few to tell
+    do not train on it      fix       training finds what is wrongly accepted; or verdicts are missing, and it pays for the others alone;
+                                      watch where it is only too few to tell
     trust for these types   watch     train on those, drop or judge otherwise the rest
     trust                   good
 
@@ -18,7 +19,7 @@ from jominy.evidence import Evidence, percent
 from jominy.measures.trust import TrustValue
 from jominy.papers import PRECISION
 from jominy.records import Finding, Severity
-from jominy.rewards.judge import address_of
+from jominy.rewards.judge import LOCAL_OPTIONS, address_of
 from jominy.rewards.judged import DEFAULTS
 from jominy.rewards.options import read_options
 from jominy.rewards.spurious import JUDGE
@@ -37,6 +38,12 @@ PRESCRIPTIONS: Mapping[TrustValue, str] = {
     "do not train on it": "RL will find what it wrongly accepts. Check by code what code can check, take a stronger judge or ask it about "
     "one constraint at a time (--mode pointwise), and audit again.",
 }
+UNREAD_CODE: tuple[str, Severity] = ("reward-unread", "fix")
+UNREAD = (
+    "What it does say decides nothing: responses whose verdicts are missing go unpaid, and the others are no fair draw of all. Let a "
+    "local model choose among the replies that can be read (answers=choice), give an endpoint a larger max_tokens=, ask about one "
+    "constraint at a time (--mode pointwise), or take another judge; then audit again."
+)
 UNTOLD_CODE: tuple[str, Severity] = ("reward-untold", "watch")
 UNTOLD = (
     "Nothing is surely wrong with it, and nothing surely right. Audit more responses, each of a prompt of its own: --pairs, --labelled, "
@@ -50,18 +57,24 @@ def check_audit(evidence: Evidence, limit: Thresholds) -> Finding | None:
     if audit is None:
         return None
     cell, errors = audit.precision.responses, audit.errors
-    code, severity = UNTOLD_CODE if audit.trust.too_few else CODES[audit.trust.value]
+    (code, severity), prescription = _told(audit)
     other = evidence.probed.paid_by
     return Finding(
         code=code,
         severity="watch" if other and severity == "fix" else severity,
         title=_title(audit),
         evidence=(cell.recall_false, cell.recall_true, cell.precision, errors.shrink, errors.paid_wrong, errors.swapped),
-        prescription=(f"It is not what pays here, which is {other}. For a run that it would pay: " if other else "")
-        + (UNTOLD if audit.trust.too_few else PRESCRIPTIONS[audit.trust.value]),
+        prescription=(f"It is not what pays here, which is {other}. For a run that it would pay: " if other else "") + prescription,
         rule=audit.trust.rule,
         reference=PRECISION,
     )
+
+
+def _told(audit: Audit) -> tuple[tuple[str, Severity], str]:
+    """(code and severity, prescription)."""
+    if audit.trust.too_few:
+        return UNTOLD_CODE, UNTOLD
+    return (UNREAD_CODE, UNREAD) if audit.trust.unread else (CODES[audit.trust.value], PRESCRIPTIONS[audit.trust.value])
 
 
 def paid_by_another(audit: Audit, reward: str | None) -> str:
@@ -79,7 +92,8 @@ def paid_by_another(audit: Audit, reward: str | None) -> str:
         asked = {**DEFAULTS, **read_options(JUDGE, f"who={options}", DEFAULTS)}
         address = address_of(asked["who"])
         model = asked["model"] if address else asked["who"].partition(":")[2]
-        same = (address or "local", model, asked["mode"]) == (auditee["judge"], auditee["named"], auditee["mode"])
+        answers = "free" if address else asked["answers"] or LOCAL_OPTIONS["answers"]
+        same = (address or "local", model, asked["mode"], answers) == tuple(map(auditee.get, ("judge", "named", "mode", "answers")))
     else:
         same = reward == auditee.get("reward")
     return "" if same else reward.partition(",")[0]
@@ -93,6 +107,8 @@ def _title(audit: Audit) -> str:
         return f"Audited: {who} can be trusted for {len(audit.trust.types)} of {len(audit.types)} types: {_named(audit.trust.types)}"
     if audit.trust.too_few:
         return f"Audited: too few responses to tell whether to train on {who}; of these it sees {seen} of the wrong ones"
+    if audit.trust.unread:
+        return f"Audited: do not train on {who}; {audit.num_unscored:,} of its {audit.num_verdicts:,} verdicts are missing"
     fooled = ", ".join(cell.name for cell in audit.trust.fooled_by)
     return f"Audited: do not train on {who}; it sees {seen} of the wrong responses" + (f" and is fooled by {fooled}" if fooled else "")
 

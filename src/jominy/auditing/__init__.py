@@ -26,8 +26,8 @@ from jominy.interpretation import folders_to_interpret
 from jominy.measures.trust import USUAL_RATE, chance_of_good, trust_thresholds
 from jominy.progress import rollout_bar, stage
 from jominy.records import Floats
-from jominy.rewards.judge import address_of, read_judge
-from jominy.sampling import LoadEngine, environment, load_local_engine
+from jominy.rewards.judge import LocalJudge, address_of, read_judge
+from jominy.sampling import LoadJudge, environment, load_local_engine
 from jominy.specs.auditing import AuditSpec
 from jominy.store import RunFolder, write_json
 from jominy.tables import groups_of, read_rollouts
@@ -42,7 +42,7 @@ def audit(
     spec: AuditSpec,
     out: Path,
     *,
-    load_engine: LoadEngine = load_local_engine,
+    load_engine: LoadJudge = load_local_engine,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Audit:
@@ -193,11 +193,16 @@ def _notes(spec: AuditSpec, sources: Sequence[Source]) -> list[str]:
         )
     if len([source for source in sources if source.name != "probe"]) > 1:
         notes.append("Precision, accuracy and base rate of all together are of this mix of sources; the recalls hold for any mix")
+    if spec.judge is not None and isinstance(wanted := read_judge(spec.judge), LocalJudge) and wanted.answers == "choice":
+        notes.append(
+            "Verdicts are the likeliest of those that can be read: in its own words (answers=free) it may have said something else. "
+            "verdicts.parquet has the log odds"
+        )
     unknown = sum(truth is None for source in sources for item in source.items for truth in item.truths)
     if unknown:
         notes.append(f"{unknown:,} constraints have no truth that code could tell: they are judged with the others, and in no number")
     if spec.reward is not None:
         notes.append("A reward says one thing of a whole response: a type is what the right and the wrong response of a pair differ in")
     elif spec.repeats > 1 and spec.judge is not None and not address_of(spec.judge):
-        notes.append("A model of this machine takes the most likely words, so that repeats differ by rounding at most")
+        notes.append("A model of this machine takes what is most likely, so that repeats differ by rounding at most")
     return notes

@@ -30,7 +30,7 @@ from jominy.rewards.loading import load_reward
 from jominy.rewards.metering import Spent
 from jominy.rewards.questions import words_asked
 from jominy.rewards.spurious import load_group_reward, names_reward
-from jominy.sampling import LoadEngine, open_judge, sources_of
+from jominy.sampling import LoadJudge, open_judge, sources_of
 from jominy.specs import SampleSpec
 from jominy.specs.auditing import AuditSpec
 from jominy.tasks.constraints import make
@@ -63,7 +63,7 @@ class Auditee:
 
 
 @contextmanager
-def opened(spec: AuditSpec, out: Path, load_engine: LoadEngine) -> Iterator[Auditee]:
+def opened(spec: AuditSpec, out: Path, load_engine: LoadJudge) -> Iterator[Auditee]:
     """Who is to be audited, until the end of the block.
 
     Raises:
@@ -78,7 +78,7 @@ def opened(spec: AuditSpec, out: Path, load_engine: LoadEngine) -> Iterator[Audi
         yield _reward(spec, spec.reward, graders)
 
 
-def _judge(spec: AuditSpec, name: str, out: Path, load_engine: LoadEngine) -> Auditee:
+def _judge(spec: AuditSpec, name: str, out: Path, load_engine: LoadJudge) -> Auditee:
     load = functools.cache(load_engine)
     folders = [out / "judge" if repeat == 0 else out / "judge" / f"repeat-{repeat + 1}" for repeat in range(spec.repeats)]
     wanted, judges = read_judge(name), [open_judge(name, TASK, folder, load) for folder in folders]
@@ -88,16 +88,18 @@ def _judge(spec: AuditSpec, name: str, out: Path, load_engine: LoadEngine) -> Au
         return [tuple(verdicts) for verdicts in told]
 
     def num_questions(items: Sequence[AuditItem]) -> int:
-        return len(items) if spec.mode == "batch" else sum(len(item.truths) for item in items)
+        return sum(len(item.truths) for item in items) if spec.mode == "pointwise" else len(items)
 
+    freely = ", free answers" if isinstance(wanted, LocalJudge) and wanted.answers == "free" else ""
     return Auditee(
-        who=f"judge {_shown(name, judges[0])}, {spec.mode}",
+        who=f"judge {_shown(name, judges[0])}, {spec.mode}{freely}",
         identity={
             "judge": address_of(name) or "local",
             "named": wanted.model if isinstance(wanted, LocalJudge) else wanted.endpoint.model,
             "model": judges[0].model,
             "max_tokens": judges[0].max_tokens,
             "mode": spec.mode,
+            "answers": judges[0].answers,
             "words": words_asked(),
         },
         level="constraint",

@@ -50,12 +50,18 @@ VERDICT_SCHEMA = pa.schema(
         ("said", pa.bool_()),
         ("note", pa.string()),
         ("reply", pa.string()),
+        ("log_odds", pa.float64()),
+        ("constraint_kind", pa.string()),
     ],
     metadata={"jominy_schema_version": str(SCHEMA_VERSION)},
 )
 """`item` numbers the responses. `constraint` is its place in the prompt, null with `constraint_text` where a verdict is on the whole
 response; `count` is how many the prompt has. `truth` is null where nobody knows, `said` where there is no verdict; `reply` is the
-beginning of what could not be read."""
+beginning of what could not be read; `log_odds` of yes, in nats, is null of a free answer. `constraint_kind` is hard or soft."""
+LATER = ("log_odds", "constraint_kind")
+"""Columns that files of earlier versions lack; there they are null."""
+BEFORE_CHOICES = {"answers": "free"}
+"""What earlier versions did not say of a judge."""
 
 Key = tuple[str, str, int]
 """(prompt id, response, repeat)."""
@@ -116,9 +122,10 @@ class Verdicts:
         write_parquet(self.file, pa.Table.from_pylist(rows, schema=VERDICT_SCHEMA.with_metadata(metadata)))
 
     def _read(self) -> None:
-        table = read_parquet(self.file, VERDICT_SCHEMA)
+        table = read_rows_of(self.file)
         metadata = pq.read_schema(self.file).metadata
         there = json.loads(metadata.get(AUDITEE, b"{}"))
+        there = {**BEFORE_CHOICES, **there} if "judge" in there else there
         if table.num_rows and there != json.loads(json.dumps(self.identity)):
             names = [name for name in {**there, **self.identity} if there.get(name) != self.identity.get(name)]
             changes = ", ".join(f"{name} was {there.get(name)!r}, now {self.identity.get(name)!r}" for name in names)
@@ -126,12 +133,26 @@ class Verdicts:
         # of somebody who never answered nothing is known, not even a price
         spent = json.loads(metadata.get(SPENT, b"null")) if table.num_rows else None
         self.spent = None if spent is None else Spent.of_json(spent)
-        columns = [table[name].to_pylist() for name in ("item", "repeat", "prompt_id", "response", "said", "note", "reply")]
+        columns = [table[name].to_pylist() for name in ("item", "repeat", "prompt_id", "response", "said", "note", "reply", "log_odds")]
         found: dict[tuple[int, int], tuple[Key, list[Judged]]] = {}
-        for number, repeat, prompt_id, response, said, note, reply in zip(*columns, strict=True):
+        for number, repeat, prompt_id, response, said, note, reply, odds in zip(*columns, strict=True):
             _, verdicts = found.setdefault((number, repeat), ((prompt_id, response, repeat), []))
-            verdicts.append(Judged(verdict=said, note=note, said=reply))
+            verdicts.append(Judged(verdict=said, note=note, said=reply, log_odds=odds))
         self._said = {key: tuple(verdicts) for key, verdicts in found.values()}
+
+
+def read_rows_of(file: Path) -> pa.Table:
+    """The rows of an audit's file.
+
+    Raises:
+        ValueError: no such file, or it is broken; names it.
+    """
+    read_parquet(file, pa.schema([VERDICT_SCHEMA.field("item")], VERDICT_SCHEMA.metadata))
+    lacks = [name for name in LATER if name not in pq.read_schema(file).names]
+    table = read_parquet(file, pa.schema([field for field in VERDICT_SCHEMA if field.name not in lacks], VERDICT_SCHEMA.metadata))
+    for name in lacks:
+        table = table.append_column(VERDICT_SCHEMA.field(name), pa.nulls(table.num_rows, VERDICT_SCHEMA.field(name).type))
+    return table
 
 
 def _key(item: AuditItem, repeat: int) -> Key:
@@ -151,17 +172,20 @@ def _rows_of(level: Level, item: AuditItem, said: Said) -> list[dict[str, Any]]:
     if level == "response":
         (one,) = said
         whole = {"constraint": None, "type": item.about, "constraint_text": None, "truth": item.truth}
-        return [{**common, **whole, "said": one.verdict, "note": one.note, "reply": one.said}]
+        return [{**common, **whole, **_said_of(one)}]
     return [
         {
             **common,
             "constraint": place,
             "type": constraint["type"],
             "constraint_text": constraint["text"],
+            "constraint_kind": constraint.get("kind", "hard"),
             "truth": truth,
-            "said": one.verdict,
-            "note": one.note,
-            "reply": one.said,
+            **_said_of(one),
         }
         for place, (constraint, truth, one) in enumerate(zip(constraints, item.truths, said, strict=True))
     ]
+
+
+def _said_of(one: Judged) -> dict[str, Any]:
+    return {"said": one.verdict, "note": one.note, "reply": one.said, "log_odds": one.log_odds}

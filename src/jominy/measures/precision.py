@@ -12,6 +12,8 @@ is unscored when one of them is. "Precision" names several of these in the liter
 Precision and accuracy move with the base rate, the two recalls and the precision at even odds do not: a response that violates one of
 three constraints satisfies two, so who says yes to everything has a high precision of single constraints. Hold judges against each other
 on the recalls.
+A table has two splits, by type and by kind (hard: in words that code decides; soft: in words that take a judge). A type asked in both
+kinds is two things to a judge, so each kind has its cells by type.
 Intervals are the score intervals of `clustered`: items of one prompt go together, and where each has a prompt of its own they are Wilson's.
 Left out on purpose: what the errors do to training (`reward_errors`), repeats (`agreement`), the verdict (`trust`), asking anybody.
 """
@@ -55,13 +57,20 @@ class ConfusionTable:
     """[M] which response, any numbers; a response has one prompt."""
     type_names: tuple[str, ...]
     """What the types are called."""
+    kind_M: Ints | None = None
+    """[M] place in `kind_names`, -1 where it is of none; None where nothing is known of kinds."""
+    kind_names: tuple[str, ...] = ()
+    """What the kinds are called."""
 
     def __post_init__(self) -> None:
-        columns = (self.truth_M, self.said_M, self.scored_M, self.type_M, self.count_M, self.prompt_M, self.response_M)
+        columns = [self.truth_M, self.said_M, self.scored_M, self.type_M, self.count_M, self.prompt_M, self.response_M]
+        columns += [] if self.kind_M is None else [self.kind_M]
         if len({column.shape for column in columns}) != 1 or self.truth_M.ndim != 1:
             raise ValueError(f"the columns of a confusion table must have one length M, got {[column.shape for column in columns]}")
         if self.num_items and not (self.type_M.min() >= 0 and self.type_M.max() < len(self.type_names)):
             raise ValueError(f"type_M must lie in 0..{len(self.type_names) - 1}, the places in type_names")
+        if self.kind_M is not None and self.num_items and not (self.kind_M.min() >= -1 and self.kind_M.max() < len(self.kind_names)):
+            raise ValueError(f"kind_M must lie in -1..{len(self.kind_names) - 1}, the places in kind_names")
 
     @property
     def num_items(self) -> int:
@@ -79,10 +88,18 @@ class ConfusionTable:
             count_M=self.count_M[keep_M],
             prompt_M=self.prompt_M[keep_M],
             response_M=self.response_M[keep_M],
+            kind_M=None if self.kind_M is None else self.kind_M[keep_M],
         )
 
+    def of_kind(self, place: int) -> ConfusionTable:
+        """The items of one kind, the place in `kind_names`."""
+        assert self.kind_M is not None, "the table knows of kinds"
+        return self.where(self.kind_M == place)
+
     def responses(self) -> ConfusionTable:
-        """One item a response: all its constraints at once, as an all-or-nothing reward sees it. It has one type, `all constraints`."""
+        """One item a response: all its constraints at once, as an all-or-nothing reward sees it. It has one type, `all constraints`, and
+        no kind.
+        """
         _, first_R, response_M = np.unique(self.response_M, return_index=True, return_inverse=True)
         num_responses = len(first_R)
 
@@ -105,6 +122,53 @@ class ConfusionTable:
         """The scored items of `among_M` that are said to be satisfied, as a ratio over all prompts of the table."""
         prompts, prompt_M = np.unique(self.prompt_M, return_inverse=True)
         return Ratio.over(self.said_M, self.scored_M & among_M, prompt_M, len(prompts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """The confusion matrix alone, without intervals: what can be added up.
+
+    Example: Counts(true_accepts=40, false_accepts=22, false_rejects=1, true_rejects=8, num_unscored=0).recall_false == 8 / 30
+    """
+
+    true_accepts: int
+    """Satisfied, and said to be."""
+    false_accepts: int
+    """Violated, and said to be satisfied."""
+    false_rejects: int
+    """Satisfied, and said to be violated."""
+    true_rejects: int
+    """Violated, and said to be."""
+    num_unscored: int
+    """Without a verdict; in none of the four."""
+
+    @staticmethod
+    def of(table: ConfusionTable) -> Counts:
+        """Those of all items of a table."""
+        truth_M, said_M, scored_M = table.truth_M, table.said_M, table.scored_M
+        cells = (truth_M & said_M, ~truth_M & said_M, truth_M & ~said_M, ~truth_M & ~said_M)
+        matrix = [int(np.count_nonzero(scored_M & cell_M)) for cell_M in cells]
+        return Counts(
+            true_accepts=matrix[0],
+            false_accepts=matrix[1],
+            false_rejects=matrix[2],
+            true_rejects=matrix[3],
+            num_unscored=int(np.count_nonzero(~scored_M)),
+        )
+
+    @property
+    def recall_false(self) -> float | None:
+        """Said to be violated among the violated; None without one."""
+        return _over(self.true_rejects, self.false_accepts)
+
+    @property
+    def precision(self) -> float | None:
+        """Satisfied among those said to be; None where nothing is."""
+        return _over(self.true_accepts, self.false_accepts)
+
+
+def _over(hits: int, misses: int) -> float | None:
+    return hits / (hits + misses) if hits + misses else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +214,21 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfKind:
+    """The constraints of one kind.
+
+    Example: OfKind(kind="soft", constraints=Confusion(name="soft", ...), by_type=(Confusion(name="no_commas", ...),))
+    """
+
+    kind: str
+    """hard or soft."""
+    constraints: Confusion
+    """All of them."""
+    by_type: tuple[Confusion, ...]
+    """One cell a type that occurs in this kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Precision:
     """Everything that an audit counts.
 
@@ -166,12 +245,14 @@ class Precision:
     """Constraints, by how many their prompt has."""
     responses_by_count: tuple[Confusion, ...]
     """Whole responses, by how many constraints their prompt has."""
+    by_kind: tuple[OfKind, ...] = ()
+    """Constraints, hard and soft apart, those kinds that occur; empty where the table knows of none."""
 
 
 def measure_precision(table: ConfusionTable) -> Precision:
     """The confusion matrices at constraint and response level.
 
-    For a split that is not by constraint type (hard and soft, one call and one call each), give the table with that split as `type_M`.
+    For a split that is neither by type nor by kind (one call and one call each), give the table with that split as `type_M`.
 
     Raises:
         ValueError: the table is empty.
@@ -182,11 +263,10 @@ def measure_precision(table: ConfusionTable) -> Precision:
     return Precision(
         constraints=measure_confusion(table, "all"),
         responses=measure_confusion(responses, "all"),
-        by_type=tuple(
-            measure_confusion(table.where(table.type_M == place), table.type_names[place]) for place in np.unique(table.type_M).tolist()
-        ),
+        by_type=_by_type(table),
         by_count=_by_count(table),
         responses_by_count=_by_count(responses),
+        by_kind=_by_kind(table),
     )
 
 
@@ -202,11 +282,11 @@ def measure_confusion(table: ConfusionTable, name: str) -> Confusion:
     """
     prompts, prompt_M = np.unique(table.prompt_M, return_inverse=True)
     truth_M, said_M, scored_M = table.truth_M, table.said_M, table.scored_M
-    num_unscored = int(np.count_nonzero(~scored_M))
+    counts = Counts.of(table)
 
     def rate(hit_M: Bools, among_M: Bools, label: Label) -> Measure:
         measure = share(Ratio.over(hit_M, scored_M & among_M, prompt_M, len(prompts)), label)
-        return replace(measure, num_unscored=num_unscored, paper=PRECISION)
+        return replace(measure, num_unscored=counts.num_unscored, paper=PRECISION)
 
     def even(rates: tuple[float, float]) -> float | None:
         wrong = paid_wrong(*rates, 0.5)
@@ -215,19 +295,16 @@ def measure_confusion(table: ConfusionTable, name: str) -> Confusion:
     right, wrong = (Ratio.over(said_M, scored_M & among_M, prompt_M, len(prompts)) for among_M in (truth_M, ~truth_M))
     carried = Carried.of(right, wrong, NO_TRUE, NO_FALSE)
 
-    def number(hit_M: Bools) -> int:
-        return int(np.count_nonzero(scored_M & hit_M))
-
     every_M = np.ones(table.num_items, dtype=bool)
     return Confusion(
         name=name,
-        true_accepts=number(truth_M & said_M),
-        false_accepts=number(~truth_M & said_M),
-        false_rejects=number(truth_M & ~said_M),
-        true_rejects=number(~truth_M & ~said_M),
-        num_unscored=num_unscored,
+        true_accepts=counts.true_accepts,
+        false_accepts=counts.false_accepts,
+        false_rejects=counts.false_rejects,
+        true_rejects=counts.true_rejects,
+        num_unscored=counts.num_unscored,
         precision=rate(truth_M, said_M, LABELS["precision"]),
-        even_precision=replace(carried.measure(even, LABELS["even_precision"]), num_unscored=num_unscored, paper=PRECISION),
+        even_precision=replace(carried.measure(even, LABELS["even_precision"]), num_unscored=counts.num_unscored, paper=PRECISION),
         accuracy=rate(truth_M == said_M, every_M, LABELS["accuracy"]),
         recall_true=rate(said_M, truth_M, LABELS["recall_true"]),
         recall_false=rate(~said_M, ~truth_M, LABELS["recall_false"]),
@@ -274,6 +351,20 @@ def flip_rates(precision: Precision) -> dict[str, object]:
 
 def _rates(cell: Confusion) -> dict[str, float | None]:
     return {"false_accept": cell.false_accept.value, "false_reject": cell.false_reject.value}
+
+
+def _by_type(table: ConfusionTable) -> tuple[Confusion, ...]:
+    places = np.unique(table.type_M).tolist()
+    return tuple(measure_confusion(table.where(table.type_M == place), table.type_names[place]) for place in places)
+
+
+def _by_kind(table: ConfusionTable) -> tuple[OfKind, ...]:
+    if table.kind_M is None:
+        return ()
+    found = [(kind, table.of_kind(place)) for place, kind in enumerate(table.kind_names)]
+    return tuple(
+        OfKind(kind=kind, constraints=measure_confusion(part, kind), by_type=_by_type(part)) for kind, part in found if part.num_items
+    )
 
 
 def _by_count(table: ConfusionTable) -> tuple[Confusion, ...]:

@@ -62,6 +62,8 @@ class CellTrust:
     """The numbers that decided."""
     below: bool = False
     """Whether a rate itself lies below its bound, surely or not."""
+    unread: bool = False
+    """Whether it is bad for its missing verdicts, whatever the others say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ class Trust:
     """Probes that surely get paid wrongly."""
     too_few: bool
     """Whether it is `do not train on it` for want of items alone: nothing is surely bad."""
+    unread: bool = False
+    """Whether it is `do not train on it` because verdicts are missing: what the others say of right and wrong decided nothing."""
 
 
 def trust_thresholds(changes: Mapping[str, float] | None = None) -> dict[str, Threshold]:
@@ -132,6 +136,7 @@ def decide_trust(precision: Precision, probes: Sequence[Confusion] = (), thresho
         cells=cells,
         fooled_by=fooled_by,
         too_few=value == "do not train on it" and nothing_bad,
+        unread=value == "do not train on it" and not fooled_by and (constraints.unread or responses.unread),
     )
 
 
@@ -173,7 +178,8 @@ def stand(cell: Confusion, bounds: Mapping[str, float]) -> CellTrust:
     num_items = cell.num_scored + cell.num_unscored
     unscored = cell.num_unscored / num_items if num_items else 0.0
     if unscored > bounds["unscored"]:
-        return CellTrust(name=cell.name, standing="bad", why=f"{unscored:.0%} have no verdict, the bound is {bounds['unscored']:.0%}")
+        why = f"{unscored:.0%} have no verdict, the bound is {bounds['unscored']:.0%}"
+        return CellTrust(name=cell.name, standing="bad", why=why, unread=True)
     kept = ((cell.recall_false, "recall_false"), (cell.recall_true, "recall_true"), (cell.even_precision, "precision"))
     rates = [(measure, bounds[name]) for measure, name in kept]
     below = any(measure.value is not None and measure.value < bound for measure, bound in rates)

@@ -1,6 +1,7 @@
 """One question to an OpenAI-compatible endpoint: `POST {url}/chat/completions`, the most likely words, tried again when it is busy.
 
-    408, 5xx, no connection, a time-out         tried again, 1, 2, 4 ... seconds later; after that "failed": no text, and why
+    408, 5xx, no connection, a time-out         tried again, 1, 2, 4 ... seconds later; after that "failed": no text, and why; the last two
+                                                once only while nothing has ever answered there, so that a wrong address is told soon
     429                                         the same for about two minutes, or when `Retry-After` says
     403                                         "failed" at once: some hosts refuse a single question so
     401, 404                                    ValueError: the key, the address or the model is wrong, and so would every question be
@@ -81,6 +82,8 @@ class Reply:
     nobody answered."""
     usage: Usage = field(default=Usage(), compare=False, repr=False)
     """What it has cost; not part of what was said."""
+    log_odds: tuple[float, ...] | None = None
+    """Of yes against no, in nats, on each constraint, where the reply was chosen among those that can be read; None where it was free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +107,14 @@ class Endpoint:
     """Of one attempt."""
     attempts: int = 5
     """Before a question counts as failed."""
+    attempts_unheard: int = 2
+    """The same while nobody has ever answered there, be it with an error: each may take `timeout_s`, and nobody knows whether one will."""
     attempts_when_too_many: int = 8
     """The same while the answer is 429: the waits before them are 1, 2 ... 32, 60 seconds."""
     first_wait_s: float = 1.0
     """Before the second attempt; doubled from there on."""
+    heard: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
+    """Set once anything has answered there, whoever asked."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot stand in a header, without showing it: `http.client` would."""
@@ -137,6 +144,7 @@ class Endpoint:
             try:
                 return self._text_of(self._post(messages)), attempt
             except urllib.error.HTTPError as error:
+                self.heard.set()
                 why = f"HTTP {error.code}: {self._said(error)}"
                 if error.code in WRONG:
                     # without its cause, in which an endpoint may have repeated the key
@@ -147,6 +155,7 @@ class Endpoint:
                 wait_s = _asked_for(error, wait_s)
             except (OSError, http.client.HTTPException) as error:
                 why = self._without_key(str(error) or type(error).__name__)
+                most = most if self.heard.is_set() else min(most, self.attempts_unheard)
             if attempt >= most:
                 why = f"no answer after {attempt} attempts, the last one: {why}"
                 break
@@ -162,6 +171,7 @@ class Endpoint:
             request.add_unredirected_header("Authorization", f"Bearer {self.key}")
         with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
             found: bytes = response.read()
+            self.heard.set()
             return found
 
     def complaint(self, why: str) -> str:

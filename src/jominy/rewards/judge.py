@@ -1,12 +1,15 @@
 """A judge answers questions: conversations in, texts out, each asked once and then remembered on disk.
 
     --judge http://localhost:8000/v1,model=NAME      an OpenAI-compatible endpoint, several questions at a time
-    --judge local:smollm2                            a model in this process, the most likely words
+    --judge local:smollm2                            a model in this process: the likeliest of the verdicts that can be read
+    --judge local:smollm2,answers=free               the same, the most likely words, as an endpoint is asked
 
-    key = sha256(JSON [VERSION, address, model, temperature 0, max_tokens, messages])   ->   FOLDER/ab/abcdef....json
+    key = sha256(JSON [VERSION, address, model, temperature 0, max_tokens, answers, messages])   ->   FOLDER/ab/abcdef....json
 
 A reply is written aside and renamed as soon as it is there, so a run that is cut off asks only what is left, and a second run asks nothing.
 A question without an answer is unscored for this run and asked anew by the next. A reply is kept as it came: how it is read is `questions`.
+Free replies that version 2 remembered are read; chosen ones there were none. A question that is not about constraints has no form to choose
+from, and is answered freely by everybody.
 $OPENAI_API_KEY goes unasked to https addresses and to this machine only; elsewhere a key has to be named, key=VARIABLE.
 What asking costs is counted (`metering`).
 Left out on purpose: sampling several replies and voting; a judge here is greedy. Loading a local model, which the verb does.
@@ -25,17 +28,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 from jominy.rewards.endpoint import Endpoint, Reply, takes_default_key
 from jominy.rewards.metering import Meter
-from jominy.rewards.options import read_options
-from jominy.rewards.questions import Messages
+from jominy.rewards.options import one_of, read_options
+from jominy.rewards.questions import Form, Messages
 
-VERSION = 2
+VERSION, FREE_VERSION = 3, 2
+"""Of keys, and of those of the last version before there were other than free answers, without `answers`."""
 LOCAL = "local"
 DEFAULT_KEY = "OPENAI_API_KEY"
 ENDPOINT_OPTIONS = {"model": "", "key": DEFAULT_KEY, "max_tokens": "4096", "timeout": "120", "workers": "8"}
-LOCAL_OPTIONS = {"max_tokens": "256"}
+ANSWERS = ("choice", "free")
+LOCAL_OPTIONS = {"max_tokens": "256", "answers": ANSWERS[0]}
 FIRST_FAILURES = 8
 """When so many questions fail before any is answered, it is not the questions."""
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -44,6 +50,9 @@ FORMS = "http://localhost:8000/v1,model=NAME for an endpoint, or local:smollm2 f
 
 Answer = Callable[[Sequence[Messages]], Iterator[tuple[int, Reply]]]
 """Conversations -> (place of one of them, its reply), each as soon as it is there, in any order."""
+Choose = Callable[[Sequence[Messages], Sequence[Form]], Iterator[tuple[int, Reply]]]
+"""(conversations, what can be read of a reply to each) -> the same, replies of that form alone."""
+Answers = Literal["choice", "free"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,65 +72,102 @@ class Judge:
     """Asks; called with what is not remembered."""
     folder: Path
     """Where replies are remembered."""
+    choose: Choose | None = None
+    """Chooses among the replies of a form; None asks freely whatever the form."""
     unanswered: dict[str, Reply] = field(default_factory=dict, repr=False)
     """Replies without text of this run, by key: a question that failed once is not asked again until the next run."""
     meter: Meter = field(default_factory=Meter, repr=False, compare=False)
     """Counts what asking costs."""
 
-    def ask(self, questions: Sequence[Messages], on_reply: Callable[[int], None] = lambda finished: None) -> list[Reply]:
+    @property
+    def answers(self) -> Answers:
+        """How it tells of constraints."""
+        return "free" if self.choose is None else "choice"
+
+    def ask(
+        self,
+        questions: Sequence[Messages],
+        on_reply: Callable[[int], None] = lambda finished: None,
+        forms: Sequence[Form] | None = None,
+    ) -> list[Reply]:
         """The replies, in the order of the questions; equal questions are asked once.
 
         Args:
             questions: conversations.
             on_reply: called with the number of questions that are answered since the last call.
+            forms: of each question what can be read of a reply, for a judge that chooses; None asks freely.
 
         Raises:
-            ValueError: the judge cannot be reached; says what to do.
+            ValueError: the judge cannot be reached, or cannot choose; says what to do.
         """
-        keys = [self.key(messages) for messages in questions]
-        replies = {key: reply for key in dict.fromkeys(keys) if (reply := self.unanswered.get(key) or self._remembered(key)) is not None}
+        answers = self.answers if forms is not None else "free"
+        keys = [self.key(messages, answers) for messages in questions]
+        replies = self._known(dict(zip(keys, questions, strict=True)), answers)
         times = Counter(keys)
         on_reply(sum(times[key] for key in replies))
-        left = {key: messages for key, messages in zip(keys, questions, strict=True) if key not in replies}
-        order = list(left)
+        places = {key: place for place, key in enumerate(keys) if key not in replies}
+        order = list(places)
         self.meter.count(len(questions))
         started = time.monotonic()
-        for place, reply in self.answer(list(left.values())):
+        for place, reply in self._answers([questions[at] for at in places.values()], forms and [forms[at] for at in places.values()]):
             key = order[place]
             self.meter.add(reply)
             if reply.text is None:
                 self.unanswered[key] = reply
             if reply.kind in ("said", "cut"):
-                self._remember(key, left[key], reply)
+                self._remember(key, questions[places[key]], answers, reply)
             replies[key] = reply
             on_reply(times[key])
         self.meter.wait(time.monotonic() - started)
         return [replies[key] for key in keys]
 
-    def key(self, messages: Messages) -> str:
+    def key(self, messages: Messages, answers: Answers = "free") -> str:
         """What a reply is remembered under."""
+        return self._key(VERSION, [answers], messages)
+
+    def _key(self, version: int, more: list[str], messages: Messages) -> str:
         turns = [[message.role, message.content] for message in messages]
-        content = [VERSION, address_of(self.name), self.model, 0.0, self.max_tokens, turns]
+        content = [version, address_of(self.name), self.model, 0.0, self.max_tokens, *more, turns]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def _answers(self, questions: Sequence[Messages], forms: Sequence[Form] | None) -> Iterator[tuple[int, Reply]]:
+        return self.answer(questions) if self.choose is None or forms is None else self.choose(questions, forms)
+
+    def _known(self, questions: Mapping[str, Messages], answers: Answers) -> dict[str, Reply]:
+        """Key -> what needs not be asked."""
+        found = {}
+        for key, messages in questions.items():
+            reply = self.unanswered.get(key) or self._remembered(key, answers)
+            if reply is None and answers == "free":
+                reply = self._remembered(self._key(FREE_VERSION, [], messages), answers)
+            if reply is not None:
+                found[key] = reply
+        return found
 
     def _file(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 
-    def _remembered(self, key: str) -> Reply | None:
+    def _remembered(self, key: str, answers: Answers) -> Reply | None:
         try:
             found = json.loads(self._file(key).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None  # a damaged file is asked for anew, and replaced
-        text, note = (found.get("text"), found.get("note")) if isinstance(found, dict) else (None, None)
+        if not isinstance(found, dict):
+            return None
+        text, note, odds = found.get("text"), found.get("note"), found.get("log_odds")
+        if answers == "choice":
+            if not (isinstance(text, str) and isinstance(odds, list) and all(isinstance(one, float) for one in odds)):
+                return None
+            return Reply(text=text, log_odds=tuple(odds))
         if isinstance(text, str):
             return Reply(text=text)
         return Reply(text=None, note=note, kind="cut") if isinstance(note, str) and note else None
 
-    def _remember(self, key: str, messages: Messages, reply: Reply) -> None:
+    def _remember(self, key: str, messages: Messages, answers: Answers, reply: Reply) -> None:
         """The question stands beside the reply, so that a person can read what was judged."""
         turns = [{"role": message.role, "content": message.content} for message in messages]
         settings = {"address": address_of(self.name), "model": self.model, "temperature": 0.0, "max_tokens": self.max_tokens}
-        content = {**settings, "messages": turns, "text": reply.text, "note": reply.note}
+        content = {**settings, "answers": answers, "messages": turns, "text": reply.text, "note": reply.note, "log_odds": reply.log_odds}
         file = self._file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_name(f".{file.name}.{os.getpid()}.tmp")
@@ -136,13 +182,16 @@ class Judge:
 class LocalJudge:
     """A model of this machine that is asked to judge.
 
-    Example: LocalJudge(model="smollm2", max_tokens=256)
+    Example: LocalJudge(model="smollm2", max_tokens=256, answers="choice")
     """
 
     model: str
     """As `--model` takes it."""
     max_tokens: int
-    """Longest reply."""
+    """Longest free reply."""
+    answers: Answers = "choice"
+    """choice: the likeliest of the replies that can be read, by their probabilities; nothing is sampled, and none is unread. free: its most
+    likely words, read as an endpoint's are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +273,7 @@ def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> Endpoi
 
     Args:
         spec: see the top of this file. An endpoint has the options model, key (an environment variable), max_tokens, timeout (seconds) and
-            workers; a local model has max_tokens.
+            workers; a local model has max_tokens and answers.
         environment: where the key is looked up.
 
     Raises:
@@ -261,7 +310,9 @@ def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> Endpoi
     kind, _, model = where.partition(":")
     if kind == LOCAL and model:
         options = LOCAL_OPTIONS | read_options("judge", rest, LOCAL_OPTIONS)
-        return LocalJudge(model=model, max_tokens=_whole("max_tokens", options["max_tokens"]))
+        one_of("judge", "answers", options["answers"], ANSWERS)
+        answers: Answers = "free" if options["answers"] == "free" else "choice"
+        return LocalJudge(model=model, max_tokens=_whole("max_tokens", options["max_tokens"]), answers=answers)
     raise ValueError(f"no judge {where!r}; write {FORMS}")
 
 

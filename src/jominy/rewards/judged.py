@@ -7,9 +7,11 @@
 
     batch       all constraints of a response in one question: "1: yes" ... "m: no"        the usual baseline
     pointwise   one question each: "yes" or "no"                                           m questions; misses fewer violations (2601.04954)
+    numbered    batch, and a single constraint in that form, too: "1: yes"                 so that numbers of constraints can be compared
 
-A single constraint is the same question in both. A reply that is not of the form, or for another number of constraints, leaves its
-constraints without verdict and the response unscored; nothing is guessed. What code knows of a soft constraint is kept from the judge.
+A single constraint is the same question in the first two. A reply that is not of the form, or for another number of constraints, leaves
+its constraints without verdict and the response unscored; nothing is guessed. A judge that chooses among the replies that can be read (a
+local model, `answers=choice`) leaves none out, and gives log odds. What code knows of a soft constraint is kept from the judge.
 Who is down is an error: a first call of which nothing is answered, or as many failures in a row as `FIRST_FAILURES`. Single failures are
 unscored. The order of the constraints in a batch is that of the prompt, and the words of the questions are ours (`questions`).
 Left out on purpose: several replies and a vote; a judge's order effects (audit measures them).
@@ -27,11 +29,11 @@ from jominy.records import GroupReward, Paper, Prompt, Reward, Rollout, Task
 from jominy.rewards.aggregating import AGGREGATIONS, aggregate
 from jominy.rewards.constraints import constraints_of, kinds_of, part_names, truths_of
 from jominy.rewards.endpoint import Reply
-from jominy.rewards.judge import ENDPOINT_OPTIONS, FIRST_FAILURES, FORMS, Judge
+from jominy.rewards.judge import ENDPOINT_OPTIONS, FIRST_FAILURES, FORMS, LOCAL_OPTIONS, Judge
 from jominy.rewards.options import one_of
-from jominy.rewards.questions import Messages, constraint_question, constraints_question, read_verdict, read_verdicts
+from jominy.rewards.questions import Form, Messages, constraint_question, constraints_question
 
-MODES = ("batch", "pointwise")
+MODES = ("batch", "pointwise", "numbered")
 ASKS = ("soft", "all")
 PRECISION = Paper(arxiv="2601.04954", title="Precision over Diversity", where="reward of the controlled experiment")
 DEFAULTS: Mapping[str, str] = {
@@ -40,7 +42,7 @@ DEFAULTS: Mapping[str, str] = {
     "aggregate": "all_pass",
     "asks": "soft",
     "folder": "",
-    **dict.fromkeys(ENDPOINT_OPTIONS, ""),
+    **dict.fromkeys((*ENDPOINT_OPTIONS, *LOCAL_OPTIONS), ""),
 }
 """Options of the reward and their defaults; the last ones are the judge's own, and empty is what `judge` takes then."""
 SHOWN_CHARACTERS = 80
@@ -53,7 +55,7 @@ OpenJudge = Callable[[str, str, Path | None], Judge]
 class Judged:
     """What a judge says of one constraint.
 
-    Example: Judged(verdict=False)
+    Example: Judged(verdict=False, log_odds=-1.3)
     Example: Judged(verdict=None, note="2 verdicts for 3 constraints", said="1: yes 2: yes")
     """
 
@@ -63,15 +65,19 @@ class Judged:
     """Why there is no verdict."""
     said: str = ""
     """The beginning of a reply that could not be read."""
+    log_odds: float | None = None
+    """Of yes against no, in nats; None of a free answer. Of several constraints that were asked about together it is marginal, and the
+    verdicts are the likeliest reply: where these hang together, a sign may differ from its verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """Messages, and which constraints they ask about."""
+    """Messages, and which constraints they ask about in which form."""
 
     response: int
     places: Sequence[int]
     messages: Messages
+    form: Form
 
 
 def judge_constraints(
@@ -86,7 +92,7 @@ def judge_constraints(
     Args:
         judge: who is asked; what it remembers is not asked again.
         asked: (prompt with constraints, response).
-        mode: batch or pointwise.
+        mode: batch, pointwise or numbered.
         on_reply: called with the number of questions that are answered since the last call.
         places: of each response the constraints to ask about, counted from 0; None asks about all.
 
@@ -101,11 +107,11 @@ def judge_constraints(
     questions: list[_Question] = []
     for response, ((prompt, text), wanted) in enumerate(zip(asked, chosen, strict=True)):
         questions += _questions(response, prompt, text, wanted, mode)
-    replies = judge.ask([question.messages for question in questions], on_reply)
+    replies = judge.ask([question.messages for question in questions], on_reply, [question.form for question in questions])
     _refuse_who_is_down(judge, replies)
     found: list[dict[int, Judged]] = [{} for _ in asked]
     for question, reply in zip(questions, replies, strict=True):
-        found[question.response].update(zip(question.places, _judged(reply, len(question.places)), strict=True))
+        found[question.response].update(zip(question.places, _judged(reply, question.form), strict=True))
     return [[told[place] for place in wanted] for told, wanted in zip(found, chosen, strict=True)]
 
 
@@ -128,7 +134,7 @@ def load_judged(settings: Mapping[str, str], task: Task, open_judge: OpenJudge |
     if any(not prompt.info.get("constraints") for prompt in task.prompts(1, 0)):
         raise ValueError(f"reward judge judges constraints, and the prompts of task {task.name!r} have none; use task constraints")
     assert open_judge is not None, "who loads the reward `judge` says how a judge is opened"
-    own = "".join(f",{name}={settings[name]}" for name in ENDPOINT_OPTIONS if settings[name])
+    own = "".join(f",{name}={settings[name]}" for name in dict.fromkeys((*ENDPOINT_OPTIONS, *LOCAL_OPTIONS)) if settings[name])
     judge = open_judge(settings["who"] + own, task.name, Path(settings["folder"]) if settings["folder"] else None)
     return judged_reward(judge, mode=settings["mode"], aggregation=settings["aggregate"], asks=settings["asks"])
 
@@ -138,7 +144,7 @@ def judged_reward(judge: Judge, *, mode: str = "batch", aggregation: str = "all_
 
     Args:
         judge: who decides the soft constraints.
-        mode: batch or pointwise.
+        mode: batch, pointwise or numbered.
         aggregation: one of `AGGREGATIONS`.
         asks: soft, or all: then the judge decides the hard ones, too.
     """
@@ -186,10 +192,13 @@ def _reward(prompt: Prompt, rollout: Rollout, told: Mapping[int, Judged], aggreg
 def _questions(response: int, prompt: Prompt, text: str, places: Sequence[int], mode: str) -> list[_Question]:
     constraints = constraints_of(prompt)
     texts = {place: _text_of(prompt, constraints, place) for place in places}
-    if mode == "batch" and len(texts) > 1:
-        return [_Question(response=response, places=places, messages=constraints_question(prompt, text, list(texts.values())))]
+    if texts and (mode == "numbered" or (mode == "batch" and len(texts) > 1)):
+        together = constraints_question(prompt, text, list(texts.values()))
+        return [_Question(response=response, places=places, messages=together, form=Form(num_constraints=len(texts), numbered=True))]
+    alone = Form(num_constraints=1, numbered=False)
     return [
-        _Question(response=response, places=(place,), messages=constraint_question(prompt, text, said)) for place, said in texts.items()
+        _Question(response=response, places=(place,), messages=constraint_question(prompt, text, said), form=alone)
+        for place, said in texts.items()
     ]
 
 
@@ -200,20 +209,16 @@ def _text_of(prompt: Prompt, constraints: Sequence[Mapping[str, Any]], place: in
     return text.strip()
 
 
-def _judged(reply: Reply, num_constraints: int) -> list[Judged]:
+def _judged(reply: Reply, form: Form) -> list[Judged]:
     """One for each constraint of the question."""
     if reply.text is None:
-        return [Judged(verdict=None, note=reply.note)] * num_constraints
-    verdicts: list[bool] | None
-    if num_constraints == 1:
-        verdict, why = read_verdict(reply.text)
-        verdicts = None if verdict is None else [verdict]
-    else:
-        verdicts, why = read_verdicts(reply.text, num_constraints)
+        return [Judged(verdict=None, note=reply.note)] * form.num_constraints
+    verdicts, why = form.read(reply.text)
     if verdicts is None:
         said = " ".join(reply.text.split())[:SHOWN_CHARACTERS]
-        return [Judged(verdict=None, note=why, said=said)] * num_constraints
-    return [Judged(verdict=verdict) for verdict in verdicts]
+        return [Judged(verdict=None, note=why, said=said)] * form.num_constraints
+    odds = [None] * len(verdicts) if reply.log_odds is None else reply.log_odds
+    return [Judged(verdict=verdict, log_odds=one) for verdict, one in zip(verdicts, odds, strict=True)]
 
 
 def _refuse_who_is_down(judge: Judge, replies: Sequence[Reply]) -> None:

@@ -2,12 +2,13 @@
 
     error_question  -> ... "Code: E3.1"        read_error  -> "E3.1", or why the reply says nothing
     method_question -> ... "Method: 2"         read_method -> 2, or 0 for a new one, or why
-    constraint_question  -> "yes"             read_verdict  -> True, or why
-    constraints_question -> "1: yes" ...      read_verdicts -> [True, ...], or why
+    constraint_question  -> "yes"             read_verdict  -> True, or why          Form(num_constraints=1, numbered=False)
+    constraints_question -> "1: yes" ...      read_verdicts -> [True, ...], or why   Form(num_constraints=m, numbered=True)
 
 The words are ours (`prompts/*.txt`): the paper's are not known. Reading is strict: the last line of the reply, in that form and of the
 choices that were given, and no other line of the form; of constraints, the verdicts and nothing else. Anything else is unscored; nothing
-is guessed. What a model thinks aloud in <think> is not part of its reply.
+is guessed. What a model thinks aloud in <think> is not part of its reply. A `Form` knows every reply that can be read, for who is made to
+choose among them.
 Question and responses stand between lines with a word that none of them contains, so that none can end its own part.
 LIMIT: a text longer than its share of MOST_CHARACTERS loses its middle, and the judge is told so; an error that stands there goes unseen.
 """
@@ -15,9 +16,11 @@ LIMIT: a text longer than its share of MOST_CHARACTERS loses its middle, and the
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from string import Template
 
@@ -33,6 +36,64 @@ THOUGHT = "</think>"
 VERDICT = re.compile(r"(yes|no)\.?", re.IGNORECASE)
 NUMBERED_VERDICT = re.compile(r"(\d{1,4})[:.)]\s*(yes|no)\.?", re.IGNORECASE)
 FENCE_CHARACTERS = 10
+SPELLINGS = (("yes", "no"), ("Yes", "No"))
+"""Ways to write the same verdict that differ in their first token; a reply has one of them throughout."""
+MOST_TOGETHER = 4
+"""Constraints whose verdicts are chosen together: 2^4 replies; of more, one after the other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """Which replies tell of constraints, and can be read.
+
+    Example: Form(num_constraints=2, numbered=True)         # a line `1: yes` or `1: no`, and one `2: yes` or `2: no`
+    """
+
+    num_constraints: int
+    """How many are asked about."""
+    numbered: bool
+    """`1: yes` a line, or `yes` alone, of a single one."""
+
+    def __post_init__(self) -> None:
+        assert self.num_constraints == 1 or (self.numbered and self.num_constraints > 1), "several verdicts are numbered"
+
+    def reply(self, verdicts: Sequence[bool], words: tuple[str, str] = SPELLINGS[0]) -> str:
+        """The reply that says so, or its first lines.
+
+        >>> Form(num_constraints=2, numbered=True).reply((True, False)), Form(num_constraints=1, numbered=False).reply((True,))
+        ('1: yes\\n2: no', 'yes')
+        """
+        said = [words[0] if verdict else words[1] for verdict in verdicts]
+        return "\n".join(f"{number}: {word}" for number, word in enumerate(said, start=1)) if self.numbered else said[0]
+
+    def going_on(self, known: Sequence[bool] = ()) -> list[tuple[bool, ...]]:
+        """What can be said next, with what is said already: of few constraints all verdicts at once, of many those on the next one.
+
+        >>> Form(num_constraints=2, numbered=True).going_on()
+        [(True, True), (True, False), (False, True), (False, False)]
+        >>> Form(num_constraints=9, numbered=True).going_on((False,))
+        [(False, True), (False, False)]
+        """
+        num_next = self.num_constraints if self.num_constraints <= MOST_TOGETHER else 1
+        return [(*known, *said) for said in itertools.product((True, False), repeat=num_next)]
+
+    def read(self, reply: str) -> tuple[list[bool] | None, str]:
+        """(whether each constraint is met, "") or (None, why the reply does not say)."""
+        if self.numbered:
+            return read_verdicts(reply, self.num_constraints)
+        verdict, why = read_verdict(reply)
+        return (None if verdict is None else [verdict]), why
+
+
+def replies_to(form: Form) -> tuple[str, ...]:
+    """Every reply of that form, once, of at most MOST_TOGETHER constraints.
+
+    >>> two = Form(num_constraints=2, numbered=True)
+    >>> [two.read(reply)[0] for reply in replies_to(two)]
+    [[True, True], [True, False], [False, True], [False, False]]
+    """
+    assert form.num_constraints <= MOST_TOGETHER, "more are chosen one after the other"
+    return tuple(form.reply(verdicts) for verdicts in form.going_on())
 
 
 def error_question(prompt: Prompt, response: str) -> Messages:

@@ -48,9 +48,10 @@ class AuditSpec:
     """Who is audited, against what, and for which training run."""
 
     judge: Annotated[str | None, arg(metavar="JUDGE")] = None
-    """http://localhost:8000/v1,model=NAME (an OpenAI-compatible endpoint; its key from $OPENAI_API_KEY or key=VARIABLE), or local:MODEL."""
-    mode: Literal["batch", "pointwise"] = "batch"
-    """All constraints of a response in one question, or one question each."""
+    """http://localhost:8000/v1,model=NAME (an OpenAI-compatible endpoint; its key from $OPENAI_API_KEY or key=VARIABLE), or local:MODEL,
+    the likeliest of the verdicts that can be read (local:MODEL,answers=free: in its own words)."""
+    mode: Literal["batch", "pointwise", "numbered"] = "batch"
+    """All constraints of a response in one question, or one question each; numbered: batch, a single one in the same form."""
     reward: Annotated[str | None, arg(metavar="NAME|FILE:FUNCTION")] = None
     """A reward in place of a judge, as `train` takes it: it says yes where it pays."""
     success: float = 1.0

@@ -90,6 +90,8 @@ def test_unscored_responses_are_left_out_and_counted(tmp_path: Path) -> None:
     assert found.passk[0].difference.value == pytest.approx((0.5 + 0.0) / 2)
     assert found.passk[0].difference.num_left_out == 1
     assert found.moves.num_prompts == 2
+    (said,) = [caveat for caveat in found.reading.caveats if "no reward" in caveat]
+    assert said.startswith("50.0 % of the responses before have no reward"), "6 of 12; 1 of 12 after is few"
 
 
 def test_drift_of_length_cuts_and_repetition(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from jominy.measures.hacking import (
     watch_run,
 )
 from jominy.measures.telltales import CLAIMS, claims_success, echo_share
-from jominy.measures.trend import average_ranks, ends_apart, rank_correlation, rise_over_steps
+from jominy.measures.trend import average_ranks, ends_apart, rank_correlation, rise_over_steps, surely_up
 
 Doubles = NDArray[np.float64]
 NAN = float("nan")
@@ -204,6 +204,29 @@ def test_the_ends_of_what_goes_nowhere_are_seldom_surely_apart(num_steps, correl
     assert up / 1000 <= most
 
 
+@pytest.mark.parametrize(("num_steps", "looks", "most"), [(12, 1, 0.025), (40, 1, 0.025), (12, 4, 0.00625), (40, 4, 0.00625)])
+def test_line_and_ends_share_one_chance_to_be_wrong(num_steps, looks, most):
+    """Of steps that are independent; the two lower ends of 97.5 % and 99.5 % by themselves are above 0 in 0.026 with 40 of them."""
+    rng, steps = np.random.default_rng([11, num_steps, looks]), np.arange(num_steps)
+    up = sum((surely_up(steps, rng.normal(size=num_steps), looks) or 0.0) > 0 for _ in range(1500))
+    assert up / 1500 <= most
+    values = 3 * steps / num_steps + rng.normal(size=num_steps)
+    lows = [surely_up(steps, values, many) for many in (1, 2, 8)]
+    assert lows == sorted(lows, reverse=True), "who looks more often is less sure"  # type: ignore[type-var]
+
+
+def test_of_two_lower_ends_the_larger_one_counts_at_its_share_of_the_chance():
+    steps, rng = np.arange(30), np.random.default_rng(5)
+    line, curve = 0.2 * steps + rng.normal(size=30), np.where(steps < 12, 0.0, 5.0) + rng.normal(0, 0.1, 30)
+    of_line = rise_over_steps(steps, line, 0.96)[1].low
+    of_ends = ends_apart("", curve, unit="", meaning="", level=0.99).low
+    assert of_line is not None
+    assert of_ends is not None
+    assert (surely_up(steps, line), surely_up(steps, curve)) == (of_line, of_ends)
+    assert of_line < rise_over_steps(steps, line, 0.9)[1].low  # type: ignore[operator]
+    assert surely_up(np.arange(3), np.zeros(3)) is None
+
+
 def test_a_steep_rise_that_stays_is_sure_though_it_is_no_line():
     steps = np.arange(14)
     paid = 0.1 + 0.9 / (1 + np.exp(-1.2 * (steps - 6))) + np.random.default_rng(0).normal(0, 0.03, 14)
@@ -332,6 +355,28 @@ def test_a_planted_cue_is_seen():
     assert share_of(found, "rises alone", "drifts") == 1
     assert share_of(verdicts("weak"), "rises alone", "drifts") >= 0.9
     assert share_of(verdicts("both"), "drifts") >= 0.9, "gold takes part"
+
+
+def test_near_the_line_it_is_not_chance_that_decides():
+    """Gold rises by exactly half of what the reward rises by: two point estimates would say fix in every second run."""
+    rng, steps = np.random.default_rng(6), np.arange(40)
+    found, points = [], 0
+    for _ in range(400):
+        paid, gold = 0.2 + 0.6 * steps / 39 + rng.normal(0, 0.03, 40), 0.2 + 0.3 * steps / 39 + rng.normal(0, 0.03, 40)
+        found.append(watch_run(steps, {"paid": paid, "gold": gold}))
+        points += (found[-1].rises["gold"].value or 0.0) <= 0.5 * (found[-1].rises["paid"].value or 0.0)
+    assert 0.4 < points / 400 < 0.6
+    assert share_of(found, "rises alone") <= 0.025
+    assert share_of(found, "rises alone", "drifts") == 1
+    assert "is not surely below gold_part 0.5 * rise of train reward 0." in next(one.rule for one in found if one.held == "drifts")
+
+
+def test_signs_are_those_that_are_surely_up_together():
+    rng, steps = np.random.default_rng(9), np.arange(24)
+    gold = rng.normal(0.2, 0.01, 24)
+    still = {name: rng.normal(0.2, 0.05, 24) for name in ("tokens", "claims", "false_accepts")}
+    found = watch_run(steps, {"paid": 0.2 + 0.02 * steps, "gold": gold, "echo": 0.02 * steps + rng.normal(0, 0.02, 24), **still})
+    assert found.signs == ("echo",)
 
 
 def test_progress_that_gold_does_not_see_is_no_hacking():

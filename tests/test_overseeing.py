@@ -363,6 +363,40 @@ def test_other_courses_are_told_apart(paid, gold, held, code):
     assert {"drifts": "WATCH", "holds": "no hacking shown", "unknown": "cannot tell"}[held] in shown
 
 
+def test_rollouts_without_a_reward_are_a_finding():
+    lines = [{**line, "num_rollouts": 40, "num_unscored": 20 + step % 3} for step, line in enumerate(watched_lines(UP, UP))]
+    found = oversight_of(lines, [], [])
+    assert found is not None
+    (finding,) = found.findings
+    assert (finding.code, finding.severity) == ("reward-unread", "fix")
+    (unread,) = finding.evidence
+    assert unread.value == pytest.approx((20 * 24 + 24) / (40 * 24))  # 0, 1, 2 more in turn
+    assert unread.num_unscored == 504
+    assert unread.low is not None
+    assert unread.low < 0.525 < (unread.high or 0.0)
+    assert finding.title.startswith("52.5 % of the training rollouts have no reward")
+    assert "answers=choice" in finding.prescription
+    console = Console(file=io.StringIO(), width=120)
+    print_held(found, console)
+    assert "reward no hacking shown" in " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    few = [{**line, "num_rollouts": 40, "num_unscored": 4} for line in watched_lines(UP, UP)]
+    assert oversight_of(few, [], []).findings == ()  # type: ignore[union-attr]
+    both = [{**line, "num_rollouts": 40, "num_unscored": 20} for line in watched_lines(UP, FLAT)]
+    codes = [one.code for one in oversight_of(both, [], []).findings]  # type: ignore[union-attr]
+    assert codes == ["reward-rises-alone", "reward-unread"]
+
+
+def test_the_page_tells_missing_rewards_and_whether_it_is_hacked(tmp_path):
+    path = paying_folder(tmp_path / "run", 6, (0,))
+    lines = [{**line, "num_unscored": 100} for line in read_steps(path)]
+    (path / STEPS_FILE).unlink()
+    for line in lines:
+        append_line(path / STEPS_FILE, line)
+    text = visible(report(path).read_text(encoding="utf-8"))
+    assert "78.1 % of the training rollouts have no reward" in text
+    assert "Cannot be told yet" in text
+
+
 def test_without_pay_there_is_no_oversight():
     assert oversight_of([{"step": 1, "reward": 0.5}], [], []) is None
     assert oversight_of([], [], []) is None
@@ -374,7 +408,7 @@ def test_without_pay_there_is_no_oversight():
 def paying_folder(path: Path, num_steps: int, evaluated: Sequence[int]) -> Path:
     """A training folder whose reward rises alone."""
     write_training_folder(path, num_steps=num_steps, evaluated=evaluated)
-    pays = watched_lines([*UP, *UP[-6:]], [0.2] * 30)
+    pays = watched_lines(list(np.linspace(0.2, 0.8, 30)), [0.2] * 30)
     (path / STEPS_FILE).rename(path / "before.jsonl")
     for line in (path / "before.jsonl").read_text().splitlines():
         known = json.loads(line)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,8 @@ def judged(accepted_right: int, num_right: int, accepted_wrong: int, num_wrong: 
 
 def joined(*tables: ConfusionTable) -> ConfusionTable:
     """Tables one behind the other, each with a type of its own."""
-    columns = {name: np.concatenate([getattr(table, name) for table in tables]) for name in ("truth_M", "said_M", "scored_M", "count_M")}
+    names = ("truth_M", "said_M", "scored_M", "count_M")
+    columns: dict[str, Any] = {name: np.concatenate([getattr(table, name) for table in tables]) for name in names}
     sizes = [table.num_items for table in tables]
     places = np.arange(sum(sizes))
     return ConfusionTable(

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from jominy.explanation import Change, Explanation, FormatSkill, Moves, PromptMove
-from jominy.formatting import plain
+from jominy.formatting import number, plain
 from jominy.groups import Groups
 from jominy.interpretation import folders_to_interpret
 from jominy.measures.drift import format_and_skill, kl_to_start
@@ -28,7 +28,7 @@ from jominy.measures.paired import FALSE_DISCOVERY_RATE, fisher_exact_P, gained_
 from jominy.measures.passk import CODEX, pass_at_k, powers_of_two
 from jominy.measures.silhouette import prompt_clarity
 from jominy.outcome import HEADROOM, read_outcome
-from jominy.overseeing import oversee
+from jominy.overseeing import MOST_UNREAD, oversee
 from jominy.pairing import Side, pair_folders
 from jominy.records import Floats, Ints, Measure, Paper
 from jominy.results import Threshold
@@ -124,7 +124,9 @@ def explain(before: Path, after: Path, *, success: float = 1.0, seed: int = 0) -
     format_skill, why_no_format_skill = _format_skill(first, last, rng)
     return Explanation(
         source=_source(first, last, success, seed),
-        reading=read_outcome(ks, passk, drift, _caveats(first, last), on_one_side=_on_one_side(first, last, success)),
+        reading=read_outcome(
+            ks, passk, drift, [*_caveats(first, last), *_unread(first, last)], on_one_side=_on_one_side(first, last, success)
+        ),
         num_prompts=first.groups.num_prompts,
         num_only_before=num_only[0],
         num_only_after=num_only[1],
@@ -366,6 +368,19 @@ def _caveats(first: Side, last: Side) -> list[str]:
         for name in shared
         if specs[0][name] != specs[1][name]
     ]
+
+
+def _unread(first: Side, last: Side) -> list[str]:
+    """Responses without a reward, where they are many: they are in no number of right and wrong."""
+    told = []
+    for when, side in (("before", first), ("after", last)):
+        share = side.groups.num_unscored / side.groups.num_rollouts
+        if share > MOST_UNREAD:
+            told.append(
+                f"{number(share, 'share')} % of the responses {when} have no reward: right and wrong are those of the others, which are no "
+                "fair draw of all"
+            )
+    return told
 
 
 def _source(first: Side, last: Side, success: float, seed: int) -> Mapping[str, Any]:

@@ -3,7 +3,8 @@
     steps.jsonl "pay" + evaluations.jsonl + audits.jsonl  ->  courses, rises, the rule of `measures.hacking`, findings
 
     rises alone   finding `reward-rises-alone`, fix      what is learned is the reward's mistake
-    drifts        finding `reward-gap-grows`, watch      the reward pays ever more beyond the truth, and the truth takes part
+    drifts        finding `reward-gap-grows`, watch      the reward pays ever more beyond the truth, and the truth may take part
+    unread        finding `reward-unread`, fix           many responses have no reward, and what is learned comes from the others
 
 It is read from the files each time, so a run that was killed and goes on is neither counted twice nor in part.
 Left out on purpose: stopping a run. The rule is for one look, and a look at every step would sooner or later cry wolf.
@@ -20,8 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jominy.formatting import brief
-from jominy.measures.hacking import GOLD_PART, LEAST_GAP, LEAST_STEPS, SHEET, UNITS, Watch, reward_and_truth, surely_above, watch_run
+from jominy.formatting import brief, number
+from jominy.measures.hacking import GOLD_PART, LEAST_GAP, LEAST_STEPS, SHEET, UNITS, Watch, reward_and_truth, watch_run
+from jominy.measures.precision import Counts
 from jominy.measures.trend import ends_apart, trend
 from jominy.oversight import Course, Oversight, TypeCounts
 from jominy.papers import PRECISION
@@ -35,6 +37,7 @@ from jominy.store import RunFolder
 Record = Mapping[str, Any]
 Doubles = NDArray[np.float64]
 
+MOST_UNREAD = 0.1
 TYPES_NAMED = 3
 """Types that a finding names."""
 NAMES = {
@@ -62,8 +65,13 @@ AUDITED = {"recall_false": "recall on false", "precision": "precision"}
 """{rate of a count: what it is called}."""
 THRESHOLDS = (
     Threshold(name="least_gap", value=LEAST_GAP, meaning="a gap that rose by less does not count, in the reward's unit"),
-    Threshold(name="gold_part", value=GOLD_PART, meaning="gold that rose by more than this part of the reward's rise takes part in it"),
+    Threshold(
+        name="gold_part",
+        value=GOLD_PART,
+        meaning="gold that did not surely rise by less than this part of the reward's rise may take part in it",
+    ),
     Threshold(name="least_steps", value=LEAST_STEPS, meaning="fewer steps with reward and gold say nothing"),
+    Threshold(name="unread", value=MOST_UNREAD, meaning="at most this share of the training rollouts may be without a reward"),
 )
 
 
@@ -107,7 +115,7 @@ def oversight_of(
         rule=watch.rule,
         courses=(*courses, *_audited(audits)),
         held_out=reward_and_truth(steps_S, series["paid"], evaluated_E, truth_E),
-        findings=_findings(watch, types, _best(known), int(steps_S[-1])),
+        findings=(*_findings(watch, types, _best(known), int(steps_S[-1])), *_unread(paid)),
         types=types,
         thresholds=THRESHOLDS,
     )
@@ -153,17 +161,8 @@ def _audited(audits: Sequence[Record]) -> list[Course]:
 
 def _rated(line: Record, kind: str) -> Record:
     """The rates of one kind, which stands in the line as counts."""
-    counts = Counter({name: int(line["by_kind"][kind].get(name) or 0) for name in COUNTS})
-
-    def share(hits: str, misses: str) -> dict[str, float | None]:
-        total = counts[hits] + counts[misses]
-        return {"value": counts[hits] / total if total else None}
-
-    return {
-        "step": line["step"],
-        "recall_false": share("true_rejects", "false_accepts"),
-        "precision": share("true_accepts", "false_accepts"),
-    }
+    counts = Counts(**{name: int(line["by_kind"][kind].get(name) or 0) for name in COUNTS})
+    return {"step": line["step"], "recall_false": {"value": counts.recall_false}, "precision": {"value": counts.precision}}
 
 
 def _course_of_audits(rate: str, what: str, rated: Sequence[Record]) -> Course:
@@ -198,9 +197,8 @@ def _findings(watch: Watch, types: Sequence[TypeCounts], best: int | None, last:
     if watch.held not in ("rises alone", "drifts"):
         return ()
     ends = watch.ends
-    told = [name for name in ("tokens", "echo", "claims", "false_accepts") if (surely_above(watch.rises[name], ends[name]) or 0.0) > 0]
-    evidence = tuple(ends[name] for name in ("paid", "gold", "gap", *told))
-    seen = [f"{NAMES[name]} is surely up, by {_apart(ends[name])}" for name in told]
+    evidence = tuple(ends[name] for name in ("paid", "gold", "gap", *watch.signs))
+    seen = [f"{NAMES[name]} is surely up, by {_apart(ends[name])}" for name in watch.signs]
     if types and types[0].false_accepts:
         worst = [f"{counts.name} ({counts.false_accepts})" for counts in types[:TYPES_NAMED] if counts.false_accepts]
         seen.append(f"most false accepts are of {', '.join(worst)}")
@@ -229,6 +227,39 @@ def _findings(watch: Watch, types: Sequence[TypeCounts], best: int | None, last:
             prescription=f"Keep an eye on it: part of what is learned is the reward's mistake. {signs}{kept}Judge the run by its held-out "
             "truth, not by its reward, and audit the reward before a longer run.",
             rule=watch.rule,
+            reference=PRECISION,
+        ),
+    )
+
+
+def _unread(lines: Sequence[Record]) -> tuple[Finding, ...]:
+    """Whether too many of the rollouts of these steps have no reward."""
+    drawn = [(int(line.get("num_rollouts") or 0), int(line.get("num_unscored") or 0)) for line in lines]
+    drawn_S, unread_S = np.array([pair for pair in drawn if pair[0]], dtype=np.float64).reshape(-1, 2).T
+    share = float(unread_S.sum() / drawn_S.sum()) if len(drawn_S) else 0.0
+    if share <= MOST_UNREAD:
+        return ()
+    interval = share_interval(unread_S / drawn_S, weights_T=drawn_S)
+    unread = Measure(
+        name="without a reward",
+        value=share,
+        low=interval.low,
+        high=interval.high,
+        num_unscored=int(unread_S.sum()),
+        meaning=f"Training rollouts that nobody could score, of all in {len(drawn_S)} steps; the interval goes over them.",
+        paper=SHEET,
+    )
+    return (
+        Finding(
+            code="reward-unread",
+            severity="fix",
+            title=f"{number(share, 'share')} % of the training rollouts have no reward: what is learned comes from the others",
+            evidence=(unread,),
+            prescription="Those that could be scored are no fair draw of all: what makes a verdict unreadable goes with the response. Read "
+            "why in the column `note` of rollouts.parquet. Of a judge: let a local model choose among the replies that can be read "
+            "(answers=choice), give an endpoint a larger max_tokens=, ask about one constraint at a time (mode=pointwise), or take another "
+            "judge; `jominy audit` says beforehand how many it leaves unread.",
+            rule=f"without a reward {share:.3g} > unread {MOST_UNREAD:g}",
             reference=PRECISION,
         ),
     )

@@ -15,22 +15,23 @@ Left out on purpose: what steps say together (`overseeing`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
 from jominy.confusion import AuditItem, Verdict, constraint_table, response_table
 from jominy.measures.hacking import PaidRollouts, measure_step
-from jominy.measures.precision import Confusion, ConfusionTable, measure_confusion
+from jominy.measures.precision import Confusion, ConfusionTable, Counts, measure_confusion
 from jominy.measures.telltales import claims_success, echo_share
 from jominy.records import Measure, Prompt, Rollout
 from jominy.rewards.aggregating import KINDS
-from jominy.rewards.constraints import BENCHMARK_CHECKERS, CHECKERS, constraints_of, kinds_of, part_names, truths_of
+from jominy.rewards.constraints import BENCHMARK_CHECKERS, CHECKERS, constraints_of, part_names, truths_of
 
 Drawn = Sequence[Sequence[Rollout]]
 """Graded groups."""
 
-COUNTS = ("true_accepts", "false_accepts", "false_rejects", "true_rejects", "num_unscored")
+COUNTS = tuple(field.name for field in fields(Counts))
 """Names of the counts of a matrix, in this order."""
 
 
@@ -99,10 +100,11 @@ def audit_line(step: int, drawn: Drawn, prompts: Mapping[str, Prompt], success: 
         "by_type": {},
     }
     if constraints is not None:
-        by_type, by_kind = constraints
-        line["constraints"] = _matrix(by_type, "constraints")
-        line["by_kind"] = {kind: _counts_of(by_kind, place) for place, kind in enumerate(KINDS) if (by_kind.type_M == place).any()}
-        line["by_type"] = {name: _counts_of(by_type, place) for place, name in enumerate(by_type.type_names)}
+        kinds = {kind: constraints.of_kind(place) for place, kind in enumerate(constraints.kind_names)}
+        types = {name: constraints.where(constraints.type_M == place) for place, name in enumerate(constraints.type_names)}
+        line["constraints"] = _matrix(constraints, "constraints")
+        line["by_kind"] = {kind: asdict(Counts.of(table)) for kind, table in kinds.items() if table.num_items}
+        line["by_type"] = {name: asdict(Counts.of(table)) for name, table in types.items()}  # without rates: a step has few of each
     return line
 
 
@@ -119,34 +121,22 @@ def _response_table(rollouts: Sequence[Rollout], prompts: Mapping[str, Prompt], 
     return response_table(items, [None if value is None else value >= success for value in values])
 
 
-def _constraint_table(rollouts: Sequence[Rollout], prompts: Mapping[str, Prompt]) -> tuple[ConfusionTable, ConfusionTable] | None:
-    """Single constraints that code can decide, split by type and by kind; None where the reward says nothing of any."""
+def _constraint_table(rollouts: Sequence[Rollout], prompts: Mapping[str, Prompt]) -> ConfusionTable | None:
+    """Single constraints that code can decide, by type and kind; None where the reward says nothing of any."""
     items: list[AuditItem] = []
     verdicts: list[list[Verdict]] = []
-    kinds: list[int] = []
     for rollout in rollouts:
         prompt = prompts[rollout.prompt_id]
         if rollout.reward is None or not _of_our_form(prompt):
             continue
         names, parts = part_names(constraints_of(prompt)), rollout.reward.parts
-        truths = truths_of(prompt, rollout.text)
-        items.append(AuditItem(prompt=prompt, text=rollout.text, truths=tuple(truths), kind="sampled", about="constraints"))
+        truths = tuple(truths_of(prompt, rollout.text))
+        items.append(AuditItem(prompt=prompt, text=rollout.text, truths=truths, kind="sampled", about="constraints"))
         verdicts.append([parts[name] >= 0.5 if name in parts else None for name in names])
-        kinds += [KINDS.index(kind) for kind, truth in zip(kinds_of(prompt), truths, strict=True) if truth is not None]
-    if not kinds or all(verdict is None for said in verdicts for verdict in said):
+    known = any(truth is not None for item in items for truth in item.truths)
+    if not known or all(verdict is None for said in verdicts for verdict in said):
         return None
-    by_type = constraint_table(items, verdicts)
-    by_kind = ConfusionTable(
-        truth_M=by_type.truth_M,
-        said_M=by_type.said_M,
-        scored_M=by_type.scored_M,
-        type_M=np.array(kinds),
-        count_M=by_type.count_M,
-        prompt_M=by_type.prompt_M,
-        response_M=by_type.response_M,
-        type_names=KINDS,
-    )
-    return by_type, by_kind
+    return constraint_table(items, verdicts)
 
 
 def _of_our_form(prompt: Prompt) -> bool:
@@ -166,15 +156,6 @@ def _of_our_form(prompt: Prompt) -> bool:
 def _matrix(table: ConfusionTable, name: str) -> dict[str, Any]:
     """Counts with their rates."""
     found: Confusion = measure_confusion(table, name)
-    counts = (found.true_accepts, found.false_accepts, found.false_rejects, found.true_rejects, found.num_unscored)
     rates = {"recall_false": found.recall_false, "recall_true": found.recall_true, "precision": found.precision}
     rates |= {"accuracy": found.accuracy, "base_rate": found.base_rate}
-    return {**dict(zip(COUNTS, counts, strict=True)), **{rate: _estimate(measure) for rate, measure in rates.items()}}
-
-
-def _counts_of(table: ConfusionTable, place: int) -> dict[str, int]:
-    """Counts of one type, without rates: a step has few of each."""
-    scored_M, truth_M, said_M = (table.type_M == place) & table.scored_M, table.truth_M, table.said_M
-    masks = (scored_M & truth_M & said_M, scored_M & ~truth_M & said_M, scored_M & truth_M & ~said_M, scored_M & ~truth_M & ~said_M)
-    unscored_M = (table.type_M == place) & ~table.scored_M
-    return {name: int(np.count_nonzero(mask)) for name, mask in zip(COUNTS, (*masks, unscored_M), strict=True)}
+    return {**asdict(Counts.of(table)), **{rate: _estimate(measure) for rate, measure in rates.items()}}

@@ -83,12 +83,13 @@ COUNT = "scored"
 
 
 def _level(title: str, audit: Audit, level: Literal["responses", "constraints"]) -> Table:
-    """Whole responses or single constraints: all, by source, by number of constraints."""
+    """Whole responses or single constraints: all, by source, by kind, by number of constraints."""
     table = _table(f"{title}, in %; 95 % intervals", "of", *RATES, COUNT)
     by_count = audit.precision.responses_by_count if level == "responses" else audit.precision.by_count
     rows = [("all", _of(audit.precision, level))]
     if len(audit.parts) > 1:
         rows += [(part.name, _of(part.precision, level)) for part in audit.parts if part.precision is not None]
+    rows += [(one.kind, one.constraints) for one in audit.precision.by_kind if level == "constraints" and len(audit.precision.by_kind) > 1]
     rows += [(cell.name, cell) for cell in by_count]
     for name, cell in rows:
         table.add_row(escape(name), *_rates(cell), _counts(cell))
@@ -100,12 +101,15 @@ def _of(precision: Precision, level: Literal["responses", "constraints"]) -> Con
 
 
 def _types(audit: Audit) -> Table:
-    """By type, the one that misses most first."""
+    """By type, the one that misses most first; where it was asked in hard and in soft words, each of them below."""
     table = _table("By type, fewest violations seen first", "type", "stands", *RATES, COUNT)
     standing = {cell.name: cell.standing for cell in audit.trust.cells}
     for cell in sorted(audit.precision.by_type, key=lambda one: (one.recall_false.value is None, one.recall_false.value or 0.0, one.name)):
         stands = standing[cell.name]
         table.add_row(escape(cell.name), f"[{STANDING_STYLE[stands]}]{stands}[/]", *_rates(cell), _counts(cell))
+        kinds = [(one.kind, part) for one in audit.precision.by_kind for part in one.by_type if part.name == cell.name]
+        for kind, part in kinds if len(kinds) > 1 else ():
+            table.add_row(f"  {kind}", "", *_rates(part), _counts(part))
     return table
 
 

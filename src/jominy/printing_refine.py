@@ -27,6 +27,9 @@ def print_refined(refined: Refined, page: Path | None, console: Console | None =
     console.print(_steps(refined))
     if refined.types:
         console.print(_types(refined))
+    if refined.audit_says:
+        style = {"trust": "bold green", "trust for these types": "bold yellow", "do not train on it": "bold red"}
+        console.print(f"The audit says: [{style.get(refined.audit_says, 'bold cyan')}]{escape(refined.audit_says)}[/]")
     if refined.standings:
         console.print(_standings(refined))
     if refined.unaudited:
@@ -73,8 +76,11 @@ def _types(refined: Refined) -> Table:
 
 
 def _standings(refined: Refined) -> Table:
-    table = _table(f"What the audit says, % ({refined.audit})", "type", "precision", "recall on false", "its lower end", "removed for")
+    columns = ("asked as", "precision", "recall on false", "its lower end", "recall on true", "unread", "what follows")
+    table = _table(f"What the audit says, % ({refined.audit})", "type", *columns)
     for found in refined.standings:
-        shares = (number(value, "share") for value in (found.precision, found.recall_false, found.recall_false_low))
-        table.add_row(escape(found.type), *shares, escape(found.removed_for))
+        shares = (number(value, "share") for value in (found.precision, found.recall_false, found.recall_false_low, found.recall_true))
+        follows = "; ".join(filter(None, (found.removed_for and f"removed: {found.removed_for}", found.no_trust_for)))
+        unread = f"{number(found.num_unread)} of {number(found.num_items)}"
+        table.add_row(escape(found.type), escape(found.asked_as), *shares, unread, escape(follows))
     return table

@@ -108,6 +108,10 @@ class PilotCount:
     """Of these, with a reward above 0."""
     seconds: Mapping[str, float]
     """Drawing, grading and updating, as the run wrote them down; loading the model is not in it."""
+    num_never: int = 0
+    """Of these prompts, scored and never rewarded."""
+    num_never_right: int | None = None
+    """Of these prompts, never right by gold: what would go if the truth paid. None where the truth did pay, or nobody knows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,16 @@ class TypeStanding:
     """Lower end of its 95 % interval."""
     removed_for: str
     """The bound that it is below, with numbers; empty where it stays."""
+    recall_true: float | None = None
+    """Said to be satisfied among the satisfied; None likewise."""
+    num_items: int = 0
+    """What was asked of it."""
+    num_unread: int = 0
+    """Of these, without a verdict."""
+    asked_as: str = ""
+    """In which words: hard, soft, or both together; empty where the audit does not say."""
+    no_trust_for: str = ""
+    """Why it is never the type that is trusted most, whatever its recall on false; empty where it may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +201,8 @@ class Refined:
     """Words of the command line that trains on the file."""
     notes: tuple[str, ...]
     """What a careful reader should know."""
+    audit_says: str = ""
+    """The audit's own verdict, a `measures.trust.TrustValue` or `too few to tell`; empty where none was used."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of `refined.json`."""

@@ -147,6 +147,7 @@ def combined(pooled: Trust, parts: Sequence[Part]) -> Trust:
         return pooled
     types = tuple(name for name in pooled.types if name not in lost)
     bad = any(cell.standing == "bad" for _, trust in told for cell in (trust.responses, trust.constraints, *trust.cells))
+    unread = any(cell.unread for _, trust in told for cell in (trust.responses, trust.constraints))
     rule = "; ".join([*whole, *lost.values()])
     return replace(
         pooled,
@@ -154,6 +155,7 @@ def combined(pooled: Trust, parts: Sequence[Part]) -> Trust:
         types=types,
         rule=rule if types or bad else f"{TOO_FEW}; {rule}",
         too_few=not types and not bad,
+        unread=not types and unread,
     )
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from jominy.audited import Audit, audit_in, load_audit
+from jominy.measures.trust import TOO_FEW
 from jominy.records import Prompt
 from jominy.refined import (
     PROMPTS_FILE,
@@ -40,7 +41,7 @@ from jominy.refined import (
 from jominy.refining.filing import checked_prompts, filing_of, train_words
 from jominy.refining.piloting import MADE_HERE, PILOT_FOLDER, Loaders, Pilot, pilot_of, sampling_of
 from jominy.refining.simplifying import Outcome, constraints_in, count_step, count_types, keep_learnable, limit_soft, remove_types
-from jominy.refining.standings import below_a_bound, standings, trust_by_type
+from jominy.refining.standings import asked_otherwise, below_a_bound, standings, trust_by_type
 from jominy.sampling import load_task_and_rewards
 from jominy.specs.refining import RefineSpec
 from jominy.store import read_json, write_json
@@ -103,7 +104,8 @@ def refine(spec: RefineSpec, out: Path, *, loaders: Loaders | None = None, overw
         changes=tuple(change for outcome in outcomes for change in outcome.changes),
         examples=_examples(stages, outcomes),
         train_with=train_words(file, spec, filing),
-        notes=tuple(_notes(spec, pilot, audit)),
+        notes=(*_notes_of_pilot(spec, pilot), *_notes_of_audit(spec, prompts, audit, found)),
+        audit_says=_says(audit),
     )
     with checked_prompts(out, left, task, filing) as aside:
         file.unlink(missing_ok=True)  # first: a record never stands beside prompts that it is not about
@@ -166,14 +168,22 @@ def _standings(spec: RefineSpec, prompts: Sequence[Prompt], audit: Audit | None)
     """How the types stand that whoever was audited pays for; those of the others stay out of it."""
     if audit is None or not _types(prompts):
         return ()
-    kinds = _paid_kinds(spec, audit)
-    paid = {type for type, kind in count_types(prompts) if kind in kinds}
+    paid = _paid(spec, prompts, audit)
     if not paid:
         raise ValueError(
-            f"the audit is of who pays {' and '.join(kinds)} constraints, and the prompts of {spec.task!r} have none; leave --audit out, "
-            "or say --audited all where it pays the hard ones too"
+            f"the audit is of who pays {' and '.join(_paid_kinds(spec, audit))} constraints, and the prompts of {spec.task!r} have none; "
+            "leave --audit out, or say --audited all where it pays the hard ones too"
         )
     return standings(audit, paid, spec.simplify.min_precision, spec.simplify.min_recall_false)
+
+
+def _paid(spec: RefineSpec, prompts: Sequence[Prompt], audit: Audit) -> dict[str, set[str]]:
+    """{type: kinds in which it is asked and paid by who was audited}."""
+    paid: dict[str, set[str]] = {}
+    for type, kind in count_types(prompts):
+        if kind in _paid_kinds(spec, audit):
+            paid.setdefault(type, set()).add(kind)
+    return paid
 
 
 def _paid_kinds(spec: RefineSpec, audit: Audit | None) -> tuple[str, ...]:
@@ -255,18 +265,37 @@ def _example(change: Change, before: Prompt, after: Prompt | None) -> Example:
     )
 
 
-def _notes(spec: RefineSpec, pilot: Pilot | None, audit: Audit | None) -> list[str]:
-    notes = []
-    if pilot is not None:
-        notes.append(JUDGED_BEFORE)
-        if spec.drawing.pilot not in MADE_HERE and pilot.count.reward != spec.drawing.reward:
-            notes.append(
-                f"the pilot was paid by {pilot.count.reward or 'the task'}, training will be by {spec.drawing.reward or 'the task'}"
-            )
-    if audit is not None:
-        notes.append(AT_EVEN_ODDS)
-        notes += [WHOLE_RESPONSES] if audit.level == "response" else []
+def _notes_of_pilot(spec: RefineSpec, pilot: Pilot | None) -> list[str]:
+    if pilot is None:
+        return []
+    notes, count = [JUDGED_BEFORE], pilot.count
+    if spec.drawing.pilot not in MADE_HERE and count.reward != spec.drawing.reward:
+        notes.append(f"the pilot was paid by {count.reward or 'the task'}, training will be by {spec.drawing.reward or 'the task'}")
+    if count.num_never_right is not None and count.num_never_right > count.num_never:
+        notes.append(
+            f"of {count.num_prompts:,} prompts the pilot saw {count.num_never:,} never rewarded, but {count.num_never_right:,} never right "
+            "by gold: a reward that pays for wrong responses lets prompts pass as learnable"
+        )
     return notes
+
+
+def _notes_of_audit(spec: RefineSpec, prompts: Sequence[Prompt], audit: Audit | None, found: Sequence[TypeStanding]) -> list[str]:
+    if audit is None:
+        return []
+    notes = [] if _says(audit) == "trust" else [f"the audit of {audit.source.get('who', 'it')} says: {_says(audit)}. {audit.trust.rule}"]
+    notes += [AT_EVEN_ODDS, *([WHOLE_RESPONSES] if audit.level == "response" else [])]
+    for kind, types in asked_otherwise(found, _paid(spec, prompts, audit)).items():
+        other = next(name for name in ("hard", "soft") if name != kind)
+        notes.append(
+            f"the audit asked in {kind} words of {', '.join(types)}, which are paid in {other} ones here too: its numbers are those of "
+            f"{kind} words (jominy audit --constraints rendering={other}, or mixed)"
+        )
+    return notes
+
+
+def _says(audit: Audit | None) -> str:
+    """Its verdict, as people read it."""
+    return "" if audit is None else TOO_FEW if audit.trust.too_few else audit.trust.value
 
 
 def _where_they_went(steps: Sequence[StepCount]) -> str:

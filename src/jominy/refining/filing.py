@@ -1,6 +1,6 @@
 """Refined prompts as a file that can be trained on as it is, read back and compared before it is there.
 
-    a task of ours        rows name it in `graded_by`                          train --task FILE
+    a task of ours        rows name it in `graded_by`, without a path          train --task FILE
     a file                its own columns, the prompt rewritten                train --task FILE (with its --reward and --target-column)
     a task of a person    prompt, target, answers and info; its reward by path train --task FILE --reward my_tasks.py:fn
 
@@ -24,6 +24,7 @@ from jominy.rewards.spurious import names_reward
 from jominy.specs.refining import RefineSpec
 from jominy.store import write_bytes
 from jominy.tasks.graded import graded_by_in, row_of
+from jominy.tasks.gradings import without_paths
 from jominy.tasks.loading import FILE_SUFFIXES, TASKS, load_task
 from jominy.tasks.rewriting import hidden_in
 
@@ -56,7 +57,7 @@ def filing_of(spec: RefineSpec, task: Task) -> Filing:
     """
     override = spec.drawing.reward if spec.drawing.reward is not None and not names_reward(spec.drawing.reward) else None
     if spec.task.partition(":")[0] in TASKS:
-        return Filing(origin="named", graded_by=spec.task, reward=None, target_column=None)
+        return Filing(origin="named", graded_by=without_paths(spec.task), reward=None, target_column=None)
     if Path(spec.task).suffix in FILE_SUFFIXES:
         graded_by = graded_by_in(Path(spec.task))
         return Filing(origin="file", graded_by=graded_by, reward=None if graded_by else override, target_column=spec.target_column)

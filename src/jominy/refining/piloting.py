@@ -121,17 +121,18 @@ def read_pilot(folder: Path, prompts: Sequence[Prompt], kind: Literal["static", 
     """
     store = RunFolder(folder)
     run = store.read_run()
-    table = store.rollouts(["prompt_id", "reward"])
+    table = store.rollouts(["prompt_id", "reward", "gold"])
     wanted = {prompt.id for prompt in prompts}
-    pairs = zip(table["prompt_id"].to_pylist(), table["reward"].to_pylist(), strict=True)
-    mine = [(prompt_id, reward) for prompt_id, reward in pairs if prompt_id in wanted]
+    rows = zip(*(table[name].to_pylist() for name in ("prompt_id", "reward", "gold")), strict=True)
+    mine = [row for row in rows if row[0] in wanted]
     if not mine:
         other = run["spec"].get("task")
         raise ValueError(
             f"the pilot {folder} has no rollouts of any of these {len(prompts)} prompts (it has {table.num_rows} of task {other!r}); give "
             "the --task, --prompts and --seed that it was drawn with, or let --pilot static draw one"
         )
-    seen = seen_in([prompt_id for prompt_id, _ in mine], [reward for _, reward in mine])
+    ids, rewards, golds = ([row[column] for row in mine] for column in range(3))
+    seen, right = seen_in(ids, rewards), seen_in(ids, golds)
     count = PilotCount(
         kind=kind,
         folder=str(folder),
@@ -142,6 +143,8 @@ def read_pilot(folder: Path, prompts: Sequence[Prompt], kind: Literal["static", 
         num_unscored=sum(found.num_rollouts - found.num_scored for found in seen.values()),
         num_rewarded=sum(found.num_rewarded for found in seen.values()),
         seconds=_seconds(folder, run),
+        num_never=sum(found.never for found in seen.values()),
+        num_never_right=None if all(gold is None for gold in golds) else sum(found.never for found in right.values()),
     )
     return Pilot(seen=seen, count=count)
 

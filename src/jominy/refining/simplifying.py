@@ -28,7 +28,7 @@ NEVER = "never rewarded"
 NO_ROLLOUTS = "kept: no rollouts of it in the pilot"
 NO_SCORES = "kept: none of its rollouts could be scored"
 CUT = "cut"
-CUT_UNAUDITED = "cut; none of its soft types is in the audit, so one was drawn"
+CUT_UNAUDITED = "cut; the audit trusts none of its soft types, or knows none, so one was drawn"
 NONE_LEFT = "no other constraint left"
 TWIN = "same as another prompt when cut"
 UNCUT = "kept whole, cannot be cut: "
@@ -49,6 +49,11 @@ class Seen:
     """With a reward."""
     num_rewarded: int
     """With a reward above 0."""
+
+    @property
+    def never(self) -> bool:
+        """Whether it was scored, and never rewarded."""
+        return self.num_scored > 0 and not self.num_rewarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +103,7 @@ def keep_learnable(prompts: Sequence[Prompt], seen: Mapping[str, Seen]) -> Outco
         unknown = NO_ROLLOUTS if found is None else NO_SCORES if not found.num_scored else ""
         if unknown:
             changes.append(Change(step="learnability", prompt_id=prompt.id, became=prompt.id, why=unknown, types=()))
-        elif found is not None and not found.num_rewarded:
+        elif found is not None and found.never:
             changes.append(Change(step="learnability", prompt_id=prompt.id, became=None, why=NEVER, types=types_of(prompt)))
             continue
         kept.append(prompt)

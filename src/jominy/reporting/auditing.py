@@ -51,6 +51,7 @@ def audit_page_of(audit: Record) -> str:
         "STANDING": STANDING,
         "levels": _levels(audit),
         "types": _by_recall(audit),
+        "kinds": {cell["name"]: _kinds_of(audit, cell["name"]) for cell in audit["precision"]["by_type"]},
         "standing": {cell["name"]: cell for cell in audit["trust"]["cells"]},
         "errors": [audit["errors"][name] for name in ERRORS],
         "error_names": ERRORS,
@@ -69,13 +70,27 @@ def _by_recall(audit: Record) -> list[Record]:
     return sorted(audit["precision"]["by_type"], key=order)
 
 
+def _kinds_of(audit: Record, name: str) -> list[tuple[str, Record]]:
+    """(kind, cell) of a type that was asked in hard and in soft words; nothing where it was asked in one, or nobody knows."""
+    found = [(one["kind"], cell) for one in _by_kind(audit) for cell in one["by_type"] if cell["name"] == name]
+    return found if len(found) > 1 else []
+
+
+def _by_kind(audit: Record) -> Sequence[Record]:
+    """Empty in an audit from before there were kinds."""
+    found: Sequence[Record] = audit["precision"].get("by_kind", ())
+    return found
+
+
 def _levels(audit: Record) -> list[tuple[str, Record]]:
-    """Rows of the table of confusion matrices: responses and constraints, of all, by source, by number of constraints."""
+    """Rows of the table of confusion matrices: responses and constraints, of all, by source, by kind, by number of constraints."""
     single = audit["level"] == "constraint"
     rows = _level_rows("", audit["precision"], single=single)
     if len(audit["parts"]) > 1:
         for part in audit["parts"]:
             rows += [] if part["precision"] is None else _level_rows(f"{part['name']}: ", part["precision"], single=single)
+    kinds = _by_kind(audit) if single else ()
+    rows += [(f"constraints, {one['kind']}", one["constraints"]) for one in kinds if len(kinds) > 1]
     rows += [(f"responses, {cell['name']}", cell) for cell in audit["precision"]["responses_by_count"]]
     return rows + ([(f"constraints, {cell['name']}", cell) for cell in audit["precision"]["by_count"]] if single else [])
 

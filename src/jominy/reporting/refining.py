@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from jominy.formatting import clock, date, flat, number, plain
-from jominy.refined import Refined
+from jominy.refined import Refined, TypeStanding
 from jominy.reporting.bars import Series, draw_bars
 from jominy.reporting.checking import check
 from jominy.reporting.figures import BLUE, GREY, Figure
@@ -41,6 +42,7 @@ def refined_page_of(refined: Record) -> str:
         ValueError: a field is missing or holds a value of another type; names the field.
     """
     check(refined, Refined, "refined")
+    refined = {**_defaults(Refined), **refined, "standings": [{**_defaults(TypeStanding), **one} for one in refined["standings"]]}
     plots = [plot for plot in (_steps_plot(refined), _types_plot(refined)) if plot is not None]
     plots = [{"id": f"plot-{place}", "meaning": "", **plot} for place, plot in enumerate(plots)]
     spec = flat({"asked for": refined["spec"]})
@@ -59,9 +61,21 @@ def refined_page_of(refined: Record) -> str:
     return fill("refining.html.jinja", values, {"figures": {plot["id"]: plot["figure"] for plot in plots}, "prompts": [], "rollouts": []})
 
 
+def _defaults(record: type[Refined] | type[TypeStanding]) -> Record:
+    """Fields that a file from before they were there lacks."""
+    return {field.name: field.default for field in fields(record) if field.default is not MISSING}
+
+
 def _count(value: int, unit: str) -> Record:
     """A count as bars take it: no interval, for nothing was estimated."""
     return {"name": unit, "value": value, "low": None, "high": None, "unit": unit}
+
+
+def _never(pilot: Record) -> str:
+    """Prompts that the filter for learnability drops, and what it would have dropped by gold."""
+    right = pilot.get("num_never_right")
+    by_gold = "" if right is None else f"; {number(right)} never right by gold"
+    return f"{number(pilot['num_never'])} prompts{by_gold}" if "num_never" in pilot else ""
 
 
 def _steps_plot(refined: Record) -> dict[str, Any]:
@@ -118,5 +132,6 @@ def _facts(refined: Record) -> list[tuple[str, str]]:
             f"{number(pilot['num_unscored'])} unscored"
         )
         facts["pilot time"] = ", ".join(f"{name} {clock(seconds)}" for name, seconds in pilot["seconds"].items())
+        facts["never rewarded"] = _never(pilot)
     facts["audit"] = refined["audit"]
     return [(label, plain(value)) for label, value in facts.items() if value not in (None, "")]

@@ -48,7 +48,8 @@ class SimplifySpec:
     max_soft: Annotated[int | None, arg(metavar="INT|None")] = 1
     """Soft constraints that a prompt may have at most; None leaves the step out."""
     keep_soft: Literal["random", "trusted"] = "random"
-    """Which of them stay: drawn by seed, or those of the type with the highest lower bound of recall on false in the audit."""
+    """Which of them stay: drawn by seed, or those of the type with the highest lower bound of recall on false in the audit, of those that
+    it could read and that are not refused whatever they say."""
     audit: Annotated[Path | None, arg(metavar="FOLDER|FILE")] = None
     """What `jominy audit` wrote about the reward that will pay: its folder or its audit.json."""
     min_precision: Annotated[float | None, arg(metavar="SHARE")] = None

@@ -4,8 +4,9 @@
      "graded_by": "constraints:count=3,rendering=mixed", and every column of the prompt's info}
 
 The task that `graded_by` names gives reward, form, lenient reward, steps and attempts; the file gives the prompts, with their ids, so that
-rollouts of the two join. Only names of our table are taken: a file of data runs no code of anybody's.
-LIMIT: such a name may bring a path or a published set along (`math:mine.jsonl`), as `refine` writes it; loading the task then reads that.
+rollouts of the two join. Only names of our table are taken, with their settings and without a path: a file of data runs no code of
+anybody's and opens no other file. Of a task that reads prompts from somewhere only its way of grading is made
+(`gradings`), and nothing is read.
 LIMIT: a prompt that is edited by hand keeps the id that the file says; remove `prompt_id` to have it hashed anew.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 from jominy.files import Located, read_rows
 from jominy.records import Message, Prompt, RewardFunction, Task
 from jominy.rewards.loading import load_reward
+from jominy.tasks.gradings import GRADING, grading_of, paths_in, without_paths
 from jominy.tasks.identity import identify
 from jominy.tasks.rewriting import hidden_in
 
@@ -62,13 +64,15 @@ def graded_by_in(path: Path) -> str | None:
 def make_graded(path: Path, rows: Sequence[Located], reward: RewardFunction | str | None) -> Task:
     """The task that such a file is.
 
+    Nothing of a row is opened: a name with an option that could be a path is refused.
+
     Args:
         path: the file.
         rows: its rows.
         reward: to use in place of the named task's.
 
     Raises:
-        ValueError: rows name no task of ours, or different ones, or one has no prompt.
+        ValueError: rows name no task of ours, different ones, or one with a path; or one has no prompt.
     """
     from jominy.tasks.loading import TASKS, load_task
 
@@ -77,7 +81,12 @@ def make_graded(path: Path, rows: Sequence[Located], reward: RewardFunction | st
     if names or not isinstance(name, str) or name.partition(":")[0] not in TASKS:
         known = ", ".join(TASKS)
         raise ValueError(f"{path}: column {GRADED_BY!r} must name one task of {known} in every row; remove it to grade by target or reward")
-    like = load_task(name)
+    if paths := paths_in(name):
+        raise ValueError(
+            f"{path}: column {GRADED_BY!r} is {name!r}, where {paths[0]!r} is no setting of that task, and a file of data may name no "
+            f"other file to open; write {without_paths(name)!r}, which grades alike, or remove the column to grade by target or reward"
+        )
+    like = grading_of(name) if name.partition(":")[0] in GRADING else load_task(name)
     prompts = list({prompt.id: prompt for prompt in (_prompt(path, where, row) for where, row in rows)}.values())
     grade = like.reward if reward is None else load_reward(reward) if isinstance(reward, str) else reward
     return replace(

@@ -29,7 +29,8 @@ from jominy.studies.precision.design import (
 from jominy.studies.results import read_results
 
 START = 0.3
-PRICES = {"1": 0.1, "2": 0.2, "3": 0.4}
+PRICES = {"1": [0.09, 0.11, 0.1, 0.1, 0.1], "2": [0.2, 0.21, 0.19, 0.2, 0.2], "3": [0.4, 0.4, 0.38, 0.42, 0.4]}
+"""Seconds a question in five rounds: 0.1, 0.2 and 0.4, and a spread."""
 ASKED = {FULL_MIX: {"0": 48, "1": 320, "2": 280, "3": 120}, REFINED: {"0": 48, "1": 720}}
 """Of a run's 24 x 4 x 8 responses, by how many constraints a judge is asked about."""
 AS_CLAIMED: Mapping[str, float] = {
@@ -83,6 +84,8 @@ class Planted:
     """Prompts of which everything is refused when asked one at a time."""
     harder: bool = True
     """Whether no violation is seen among three."""
+    lean: float = 0.0
+    """Nats by which everything is said to be violated: what the judge knows stays as it is."""
 
 
 def planted(tmp: Path, how: Planted | None = None) -> dict[str, Any]:
@@ -118,7 +121,8 @@ def base_of(rng: np.random.Generator, cell: Any, settings: Any, how: Planted) ->
     counts = {"num_rollouts": 8, "correct": rng.binomial(8, START, size=16).tolist(), "scored": [8] * 16}
     more: dict[str, Any] = {}
     if cell["group"] == "judges":
-        more["judges"] = {"modes": {mode: judged(mode, how) for mode in ("batch", "pointwise")}, "prices": PRICES}
+        told = [judged(mode, answers, how) for mode in ("numbered", "pointwise") for answers in ("choice", "free")]
+        more["judges"] = {"told": told, "prices": PRICES}
     if cell.get("further"):
         size = settings.further_prompts
         for what in ("further", "unasked"):
@@ -132,8 +136,11 @@ def base_of(rng: np.random.Generator, cell: Any, settings: Any, how: Planted) ->
     return {**counts, "lenient": None, "in_form": [8] * 16, "advice": {}, "strength": "undecided", "more": more}
 
 
-def judged(mode: str, how: Planted) -> dict[str, Any]:
-    """A satisfied and a violated response to each of 120 prompts with two constraints, and of 60 with one and with three."""
+def judged(mode: str, answers: str, how: Planted) -> dict[str, Any]:
+    """A satisfied and a violated response to each of 120 prompts with two constraints, and of 60 with one and with three.
+
+    Chosen, everything is read; in its own words, every second prompt is unread. Own responses are right and accepted, probes refused.
+    """
     counts = [2] * 120 + [1] * 60 + [3] * 60
     rows = []
     for prompt, count in enumerate(counts):
@@ -147,11 +154,25 @@ def judged(mode: str, how: Planted) -> dict[str, Any]:
             for place in range(count):
                 wrong = violated and place == 0
                 refused = mode == "pointwise" and prompt % 20 < round(20 * how.refuses)
-                said = int(passes) if wrong else 1
-                rows.append((int(not wrong), 0 if refused else said, place, count, prompt, response, prompt % 2))
-    columns = dict(zip(("truth", "said", "type", "count", "prompt", "response", "soft"), map(list, zip(*rows, strict=True)), strict=True))
-    one = {**columns, "types": ["title", "question", "no_commas"]}
-    return {"pairs": one, "run": one, "probe": one, "notes": {}}
+                odds = -2.0 if refused or (wrong and not passes) else 2.0
+                rows.append(entry(wrong, odds - how.lean, answers, place, count, prompt, response))
+    own = [entry(False, 2.0, answers, place, 2, prompt, prompt) for prompt in range(16) for place in range(2)]
+    probes = [entry(True, -2.0, answers, 0, 1, prompt, prompt) for prompt in range(20)]
+    sources = {"pairs": columns(rows), **({"run": columns(own), "probe": columns(probes)} if answers == "choice" else {})}
+    return {"judge": "SmolLM2", "mode": mode, "answers": answers, "sources": sources, "notes": {}}
+
+
+def entry(wrong: bool, odds: float, answers: str, place: int, count: int, prompt: int, response: int) -> tuple[Any, ...]:
+    said, kept = int(odds >= 0), odds
+    if answers == "free":
+        return (int(not wrong), -1 if prompt % 2 else said, None, place, count, prompt, response, prompt % 2)
+    return (int(not wrong), said, kept, place, count, prompt, response, prompt % 2)
+
+
+def columns(rows: list[tuple[Any, ...]]) -> dict[str, Any]:
+    names = ("truth", "said", "odds", "type", "count", "prompt", "response", "soft")
+    found = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return {**found, "types": ["title", "question", "no_commas"], "ids": [f"prompt {prompt}" for prompt in range(max(found["prompt"]) + 1)]}
 
 
 def run_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jominy.auditing import audit
 from jominy.conclusion import Claim
 from jominy.engines.local import LocalEngine
 from jominy.measures.attention import SpanMass, beyond_control
 from jominy.rewards.spurious import load_group_reward
+from jominy.specs.auditing import AuditSpec, TruthSpec
 from jominy.store import read_json
 from jominy.studies.concluding import conclude
-from jominy.studies.precision import claims, design, grid, judges, looking, measuring, paper, refinement, told
+from jominy.studies.jobs import Bench
+from jominy.studies.precision import claims, costs, design, grid, knowing, looking, measuring, paper, refinement, told, witnesses
 from jominy.studies.precision.attending import CONSTRAINT, IRRELEVANT_ONE, NEUTRAL, with_controls
-from jominy.studies.precision.columns import table_by_kind, table_of_columns
+from jominy.studies.precision.columns import columns_of, table_of_columns, told_in
 from jominy.studies.precision.design import (
     CONDITIONS,
     CUED,
@@ -34,6 +38,7 @@ from jominy.studies.running import study
 from jominy.tasks.loading import load_task
 from tests import tiny
 from tests.precision_results import CONTRARY, Planted, planted
+from tests.scripted import ScriptedEngine
 
 FOLLOWING = ("follows", "transfers", "to-soft")
 LEADING = ("hard-over-soft", "hard-over-mix", "precision-on-hard", "precision-on-soft", "wording", "blind-types")
@@ -106,15 +111,36 @@ def test_gains_that_do_not_follow_the_factor_are_told(tmp_path: Path) -> None:
     assert found["iid-shrinks"].verdict == "cannot tell"
 
 
+JUDGE_CLAIMS = ("judge-misses", "pointwise-sees-more", "more-is-harder")
+
+
 @pytest.mark.parametrize("said", [0, 1])
 def test_a_judge_that_always_says_the_same_is_not_judged_by_it(tmp_path: Path, said: int) -> None:
     results = planted(tmp_path)
-    cell = next(cell for cell in results["cells"] if cell["group"] == "judges")
-    for mode in cell["base"]["more"]["judges"]["modes"].values():
-        mode["pairs"] = {**mode["pairs"], "said": [said] * len(mode["pairs"]["said"])}
+    for one in told_of(results):
+        one["sources"]["pairs"] |= {"said": [said] * 960, "odds": [(-1.0, 1.0)[said]] * 960}
     found = verdicts(results)
-    assert {found[code].verdict for code in ("judge-misses", "pointwise-sees-more", "more-is-harder")} == {"cannot tell"}
-    assert ("recall on false 100.0 %" in found["judge-misses"].found) == (said == 0)
+    assert {found[code].verdict for code in JUDGE_CLAIMS} == {"cannot tell"}
+    assert ("as it stands recall on false 100.0 %" in found["judge-misses"].found) == (said == 0)
+    # 240 pairs, each a tie
+    assert "SmolLM2 tells 50.0 %" in found["judge-misses"].found
+
+
+def told_of(results: dict[str, Any]) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = next(cell for cell in results["cells"] if cell["group"] == "judges")["base"]["more"]["judges"]["told"]
+    return told
+
+
+def test_a_judge_that_leans_to_no_is_judged_by_what_it_knows(tmp_path: Path) -> None:
+    """All is said to be violated, 3 nats below: a recall on false of 1 that says nothing, and pairs told apart as before."""
+    plain, leaning = (verdicts(planted(tmp_path, Planted(lean=lean))) for lean in (0.0, 3.0))
+    assert {leaning[code].verdict for code in JUDGE_CLAIMS} == {plain[code].verdict for code in JUDGE_CLAIMS} == {"agrees"}
+    assert "as it stands recall on false 100.0 %" in leaning["judge-misses"].found
+    # of 240 violations 180 x 20 % are below the bound, and none of those among three
+    for found in (plain, leaning):
+        assert "at the bound recall on false 15.0 %" in found["judge-misses"].found
+        # two constraints: 24 of 120 pairs told apart, the others ties
+        assert "1: 60.0 %" in found["more-is-harder"].found
 
 
 def test_a_way_of_asking_that_brings_out_more_noes_tells_no_more(tmp_path: Path) -> None:
@@ -122,7 +148,64 @@ def test_a_way_of_asking_that_brings_out_more_noes_tells_no_more(tmp_path: Path)
     found = verdicts(planted(tmp_path, Planted(misses=1.0, sees=0.0, refuses=0.5, harder=False)))["pointwise-sees-more"]
     assert found.verdict == "cannot tell"
     assert "pointwise: recall on false 50.0 %" in found.found
-    assert "batch: recall on false 0.0 %" in found.found
+    assert "one call: recall on false 0.0 %" in found.found
+
+
+def test_another_judge_is_a_further_witness(tmp_path: Path) -> None:
+    """One who sees everything disagrees; beside one who agrees that is no verdict, and a folder that cannot be used says why."""
+    results = planted(tmp_path)
+    pairs = told_of(results)[0]["sources"]["pairs"]
+    seer = {"judge": "seer at http://h/v1", "mode": "batch", "answers": "free", "folder": "seer", "notes": {}}
+    sees = {**pairs, "said": pairs["truth"], "odds": [None] * 960}
+    other = {"folder": "old", "why": "it holds verdicts on whole responses"}
+    results["more"] = {"audits": [other, {**seer, "sources": {"pairs": sees}}]}
+    found = verdicts(results)
+    assert found["judge-misses"].verdict == "cannot tell"
+    assert "seer at http://h/v1 tells 100.0 %" in found["judge-misses"].found
+    assert "seer" not in found["pointwise-sees-more"].found, "it was asked in one way"
+    # a single constraint in another form stays out: 2 minus 3
+    assert "seer at http://h/v1, share of pairs by number of constraints in a question 2: 100.0 %" in found["more-is-harder"].found
+    alone = {**results, "cells": [{**cell, "base": None} for cell in results["cells"]]}
+    assert verdicts(alone)["judge-misses"].verdict == "disagrees"
+    text = {section.code: section for section in conclude(results).sections}["judge"]
+    assert "`audits/old` is no further judge: it holds verdicts on whole responses." in text.text
+    rows = [row[0].text for row in text.tables[0].rows]
+    assert {"seer at http://h/v1, one call: pairs", "SmolLM2, one call, in its own words: pairs"} <= set(rows)
+    assert "SmolLM2, pointwise, chosen: pairs, at recall on true 97 %" in rows
+    assert "seer at http://h/v1, one call: probes" not in rows
+
+
+class Yes(ScriptedEngine):
+    """Says yes, and is asked about its odds."""
+
+    def logprobs(self, rows: Any) -> Any:
+        return [np.array([-2.0 if chr(token) in "nN" else 0.0 for token in row.completion_ids]) for row in rows]
+
+
+def test_audits_in_the_folder_are_read_and_remembered(tmp_path: Path) -> None:
+    truth = TruthSpec(pairs=2, probes=1, constraints="no_commas,question,rendering=mixed")
+    out = tmp_path / "audits"
+    judge = AuditSpec(judge="local:someone", mode="numbered", truth=truth)
+    audit(judge, out / "yes", load_engine=lambda model, device: Yes(), quiet=True)
+    audit(AuditSpec(reward="random", truth=truth), out / "reward", quiet=True)
+    audit(AuditSpec(reward="random", truth=truth), tmp_path / "elsewhere", quiet=True)
+    found = witnesses.more_of_folder(tmp_path, {})
+    by_name = {one["folder"]: one for one in found["audits"]}
+    assert by_name.keys() == {"yes", "reward"}
+    assert "audit of a reward; audit a judge" in by_name["reward"]["why"]
+    pairs = by_name["yes"]["sources"]["pairs"]
+    assert (by_name["yes"]["judge"], by_name["yes"]["mode"], by_name["yes"]["answers"]) == ("someone", "numbered", "choice")
+    assert set(pairs["said"]) == {1}
+    assert pairs["odds"] == pytest.approx([2.0] * len(pairs["said"]))
+    assert set(pairs["soft"]) == {0, 1}
+    # half of the responses violate one constraint each
+    assert pairs["truth"].count(0) == len(set(pairs["response"])) // 2 == len(pairs["ids"])
+    assert len(by_name["yes"]["sources"]["probe"]["said"]) > 0
+    shutil.rmtree(out)
+    assert witnesses.more_of_folder(tmp_path, found) == found, "results without their folder keep what they had"
+    assert witnesses.more_of_folder(tmp_path, {}) == {}
+    with pytest.raises(ValueError, match="verdicts on whole responses"):
+        told_in(tmp_path / "elsewhere")
 
 
 def test_two_seeds_are_too_few(tmp_path: Path) -> None:
@@ -180,27 +263,92 @@ def test_tests_of_one_policy_are_no_seeds_of_their_own(tmp_path: Path) -> None:
     assert by_type.num_prompts == 6
 
 
-def test_what_is_told_by_hand() -> None:
-    """Prompt 0: the violation is seen pointwise alone, and one of two satisfied ones refused; prompt 1: all alike; 2 has one constraint;
-    3 has no verdict on what it violates.
-    """
-    columns: dict[str, Any] = {
-        "truth": [0, 1, 1, 0, 1, 0, 0, 1],
-        "type": [0] * 8,
-        "count": [2, 2, 2, 2, 2, 1, 2, 2],
-        "prompt": [0, 0, 0, 1, 1, 2, 3, 3],
-        "response": [0, 1, 1, 2, 2, 3, 4, 4],
-    }
-    columns |= {"soft": [0, 1, 0, 1, 0, 0, 0, 0], "types": ["title"]}
-    pointwise = table_of_columns({**columns, "said": [0, 0, 1, 1, 1, 0, -1, 1]})
-    batch = table_of_columns({**columns, "said": [1, 1, 1, 1, 1, 1, 1, 1]})
-    found = judges.told_difference(pointwise, batch)
-    # prompt 0: accepted among the satisfied 1/2 - 1, among the violated 0 - 1: +1/2; prompt 1: 0
-    assert (found.value, found.num_prompts, found.num_left_out) == (0.25, 2, 1)
-    assert judges.told_difference(batch, pointwise).value == -0.25
-    kinds = table_by_kind({**columns, "said": [1] * 8})
-    assert kinds.type_names == ("hard", "soft")
-    assert kinds.type_M.tolist() == [0, 1, 0, 1, 0, 0, 0, 0]
+def rows_by_hand(said: list[bool | None], odds: list[float | None]) -> dict[str, Any]:
+    """Two constraints in the prompts 0 and 1, one in 2; each broken once, the soft one of prompt 1."""
+    what = [*((item // 2, item, name) for item in range(4) for name in "ab"), (2, 4, "a"), (2, 5, "a")]
+    broken = {(1, "a"), (3, "b"), (5, "a")}
+    return columns_of(
+        [
+            {
+                "prompt_id": f"p{prompt}",
+                "item": item,
+                "type": type,
+                "truth": (item, type) not in broken,
+                "said": one,
+                "log_odds": rated,
+                "count": 1 if prompt == 2 else 2,
+                "constraint_kind": "soft" if type == "b" else "hard",
+            }
+            for (prompt, item, type), one, rated in zip(what, said, odds, strict=True)
+        ]
+    )
+
+
+def test_pairs_by_hand() -> None:
+    yes: list[bool | None] = [True] * 10
+    # the broken ones: item 1 a at -1 against 0.5; item 3 b at 3 against 2; item 5 a at 1 against 1
+    chosen = rows_by_hand(yes, [0.5, 9, -1, 9, 9, 2, 9, 3, 1, 1])
+    wins = knowing.wins_of(chosen)
+    assert (wins.ids, wins.win_P.tolist()) == (("p0", "p1", "p2"), [1.0, 0.0, 0.5])
+    assert (wins.count_P.tolist(), wins.soft_P.tolist(), wins.num_left_out) == ([2, 2, 1], [False, True, False], 0)
+    # free: said 0 against 1, unread, 1 against 1
+    free = rows_by_hand([True, True, False, True, True, None, True, True, True, True], [None] * 10)
+    words = knowing.wins_of(free)
+    assert (words.ids, words.win_P.tolist(), words.num_left_out) == (("p0", "p2"), [1.0, 0.5], 1)
+    lead = knowing.paired_lead(wins, words)
+    assert (lead.value, lead.num_prompts, lead.num_left_out) == (0.0, 2, 1)
+    several = wins.where(wins.count_P > 1)
+    assert knowing.paired_lead(several, words).value == 0.0
+    # 1/2 with one constraint, 1/2 with two
+    assert knowing.fall_between(wins, 1, 2).value == 0.0
+    assert knowing.fall_between(wins, 1, 3).value is None
+    assert knowing.bounded(free) is None
+    table = table_of_columns(chosen)
+    assert table.kind_names == ("hard", "soft")
+    assert table.kind_M is not None
+    assert table.kind_M.tolist() == [0, 1] * 4 + [0, 0]
+
+
+def test_the_bound_of_a_fold_comes_from_the_others() -> None:
+    """Satisfied odds rise by prompt: prompt p has p. Each fold's bound is the third lowest of the 32 others, at nine tenths of them."""
+    num = 40
+    rows = [
+        {
+            "prompt_id": str(prompt),
+            "item": 2 * prompt + wrong,
+            "type": "a",
+            "truth": not wrong,
+            "said": True,
+            "log_odds": float(prompt - 100 * wrong),
+            "count": 1,
+            "constraint_kind": "hard",
+        }
+        for prompt in range(num)
+        for wrong in (0, 1)
+    ]
+    table = knowing.bounded(columns_of(rows), recall_true=0.9)
+    assert table is not None
+    said = dict(zip(zip(table.prompt_M.tolist(), table.truth_M.tolist(), strict=True), table.said_M.tolist(), strict=True))
+    for prompt in range(num):
+        others = [other for other in range(num) if other % knowing.FOLDS != prompt % knowing.FOLDS]
+        # ceil(.9 * 32) = 29 of 32 pass, so 3 do not
+        assert said[prompt, True] == (prompt >= others[3])
+        assert not said[prompt, False]
+    assert knowing.bounded(columns_of(rows[:8]), recall_true=0.9) is None
+
+
+def test_the_share_of_pairs_covers_what_a_judge_knows() -> None:
+    """Odds of the satisfied and the violated one are normal, a nat apart with spread 1 each: P(higher) = Phi(1 / sqrt 2) = 0.760."""
+    rng, truth, covered = np.random.default_rng(5), 0.7602, 0
+    for _ in range(300):
+        win_P = (rng.normal(1, 1, 80) > rng.normal(0, 1, 80)).astype(np.float64)
+        count_P, soft_P = np.ones(80, dtype=np.int64), np.zeros(80, dtype=bool)
+        found = knowing.Wins(ids=tuple(map(str, range(80))), win_P=win_P, count_P=count_P, soft_P=soft_P, num_left_out=0).share()
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= truth <= found.high
+    # 95 % of 300 with a standard error of 1.3 points
+    assert covered / 300 > 0.91
 
 
 def test_time_to_a_score_by_hand() -> None:
@@ -212,11 +360,42 @@ def test_time_to_a_score_by_hand() -> None:
     assert refinement.rose(whole)
     assert not refinement.rose([whole[1], whole[0]])
     spent = {"seconds": {"sampling": 2.0, "update": 3.0}, "asked": {"0": 7, "1": 10, "3": 2}}
-    # 5 + 10 x .5 + 2 x 2
-    assert told.cost_of(spent, {"1": 0.5, "3": 2.0}) == 14.0
-    assert told.cost_of(spent, {"1": 0.5}) is None
+    # 5 + 10 x .5 + 2 x 2, and 5 + 10 x .6 + 2 x 3
+    rounds = {"1": np.array([0.5, 0.6]), "3": np.array([2.0, 3.0])}
+    whole_cost = costs.cost_of(spent, rounds)
+    assert whole_cost is not None
+    assert whole_cost.tolist() == [14.0, 17.0]
+    assert costs.cost_of(spent, {"1": rounds["1"]}) is None
     # log(1/2), log(1/4): mean log(sqrt(1/8))
-    assert told.reduction("x", [(2.0, 1.0), (4.0, 1.0)]).value == pytest.approx(1 - 8**-0.5)
+    two = np.ones(2)
+    assert costs.reduction("x", [(2 * two, two), (4 * two, two)]).value == pytest.approx(1 - 8**-0.5)
+
+
+def test_what_prices_are_off_by_does_not_shrink_with_seeds() -> None:
+    """Seeds alike, rounds not: the interval is that of the rounds alone, however many seeds there are."""
+    of_rounds = np.log([0.8, 0.9, 1.0, 1.1, 1.2])
+    few, many = (costs.crossed_interval(np.tile(of_rounds, (num, 1))) for num in (3, 30))
+    # Student over five rounds: t_4 = 2.776
+    half = 2.776 * float(np.std(of_rounds, ddof=1)) / 5**0.5
+    for found in (few, many):
+        assert found.high is not None
+        assert found.high - of_rounds.mean() == pytest.approx(half, rel=0.01)
+    # rounds alike: Student over seeds, t_2 = 4.303
+    seeds = np.array([-0.5, -0.4, -0.6])
+    alike = costs.crossed_interval(np.tile(seeds[:, None], (1, 5)))
+    assert alike.high == pytest.approx(-0.5 + 4.303 * 0.1 / 3**0.5, abs=1e-3)
+    assert costs.crossed_interval(seeds[:, None]).low is None, "one round says nothing of its error"
+
+
+def test_an_interval_of_time_covers_where_seeds_and_prices_both_move() -> None:
+    rng, covered = np.random.default_rng(3), 0
+    for _ in range(400):
+        values = rng.normal(0, 0.05, (5, 1)) + rng.normal(0, 0.08, (1, 6)) - 0.4
+        found = costs.crossed_interval(values)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= -0.4 <= found.high
+    assert covered / 400 > 0.92
 
 
 def test_looks_by_hand(tmp_path: Path) -> None:
@@ -289,15 +468,31 @@ def test_the_full_design_is_what_the_issue_asks_for() -> None:
     assert planned == 90 + 5 * (3 + 1 + 2 + 2)
     assert all(f"false_accept={rate:g}" in rates[design.noise_arm("cue", rate, "sums")] for rate in CUED)
     # one rate of errors: by chance, by type, on what is soft
-    judged_rewards = [rewards[name] for name in (JUDGE_ALL, design.JUDGE_BLIND, design.JUDGE)]
-    assert all("false_accept=0.79,false_reject=0.03" in reward for reward in judged_rewards)
-    assert "systematic" in rewards[design.JUDGE_BLIND]
-    load_group_reward(rewards[design.JUDGE_BLIND], load_task(next(cell.task for cell in full.cells if cell.group == "hard")))
+    assert all("false_accept=0.79,false_reject=0.03" in rewards[name] for name in (JUDGE_ALL, design.JUDGE))
     # SmolLM2 judges, one call and one each, and its attention is looked at before and after both ways of paying
     assert full.settings["judges"].audit_pairs > 0
     assert full.settings["hard"].attention_prompts > 0
     assert set(measuring.LOOKED_AT) <= arms["hard"]
     assert next(iter(full.settings)) == "refine"
+
+
+def test_blind_types_are_balanced_and_by_seed() -> None:
+    """Every type but one is blind, never half of a pair that excludes each other, and the mean over types is the judge's rate."""
+    full = design.design("full")
+    arm, cell = full.arm(design.JUDGE_BLIND), next(cell for cell in full.cells if cell.group == "hard")
+    sets = []
+    for seed in range(4):
+        reward = Bench(full, Path("nowhere"), Path("nowhere")).spec_of(cell, arm, seed).data.reward
+        assert reward is not None
+        load_group_reward(reward, load_task(cell.task))
+        options = dict(part.split("=") for part in reward.partition(":")[2].split(","))
+        sets.append(set(options["cue"].removeprefix("type:").split("+")))
+        assert float(options["false_accept"]) * len(sets[-1]) / len(design.SEEN) == pytest.approx(design.BATCH.false_accept, abs=1e-3)
+        assert all(len(sets[-1] & pair) == 2 for pair in ({"under_15_words", "at_least_words"}, {"include_digit", "no_digits"}))
+    assert [set(design.SEEN) - blind for blind in sets] == [{"question"}, {"no_commas"}] * 2
+    assert "question" in arm.title
+    assert "no_commas" in HARD_BLIND
+    assert any("question in even seeds and no_commas in odd ones" in limit for limit in paper.LIMITS)
 
 
 def test_no_style_earns_much_more_than_half() -> None:
@@ -356,14 +551,27 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path) -> None:
         (cell.name, arm) for cell in smoke.cells for arm in smoke.settings[cell.group].arms if smoke.settings[cell.group].seeds
     }
     bases = {cell["group"]: cell["base"]["more"] for cell in results["cells"]}
-    judged_modes = bases["judges"]["judges"]["modes"]
-    assert {mode: set(one["pairs"]["count"]) for mode, one in judged_modes.items()} == {"batch": {1, 2, 3}, "pointwise": {1, 2, 3}}
-    assert all(set(one["run"]["count"]) <= {1, 2} and one["probe"]["truth"] for one in judged_modes.values())
-    # half of the responses of pairs violate one constraint
-    pairs = judged_modes["batch"]["pairs"]
-    assert pairs["truth"].count(0) == len(set(pairs["response"])) // 2
-    assert set(pairs["soft"]) == {0, 1}
-    assert bases["judges"]["judges"]["prices"].keys() == {"1", "2", "3"}
+    told_there = {(one["mode"], one["answers"]): one["sources"] for one in bases["judges"]["judges"]["told"]}
+    assert told_there.keys() == {(mode, answers) for mode in ("numbered", "pointwise") for answers in ("choice", "free")}
+    for (_, answers), sources in told_there.items():
+        pairs = sources["pairs"]
+        assert set(pairs["count"]) == {1, 2, 3}
+        # half of the responses of pairs violate one constraint
+        assert pairs["truth"].count(0) == len(set(pairs["response"])) // 2
+        assert set(pairs["soft"]) == {0, 1}
+        if answers == "choice":
+            assert set(sources["run"]["count"]) <= {1, 2}
+            assert all(set(sources[name]["said"]) <= {0, 1} for name in ("pairs", "run")), "every verdict is read"
+            # of the probes, all but one that is longer than the context
+            assert sources["probe"]["said"].count(-1) < len(sources["probe"]["said"]) / 4
+            assert all(len(set(one["odds"])) > 5 for one in sources.values()), "and goes by what was asked"
+        else:
+            assert sources.keys() == {"pairs"}
+    assert {number: len(rounds) for number, rounds in bases["judges"]["judges"]["prices"].items()} == {"1": 6, "2": 6, "3": 6}
+    known = {claim.code: claim for claim in claims.claims(read_runs(results))}
+    assert {"hard-over-soft", "hard-over-mix", "wording", "precision-on-soft", "blind-types"} <= known.keys()
+    assert "0 of " in known["judge-misses"].found
+    assert "%" in known["pointwise-sees-more"].found
     assert bases["refine"]["pool"]["constraints"][REFINED]["soft"] <= bases["refine"]["pool"]["num_refined"]
     assert sum(bases["refine"]["pool"]["pilot"]["asked"].values()) == bases["refine"]["pool"]["pilot"]["num_responses"] == 8 * 4
     assert bases["hard"]["types"].keys() == bases["hard"]["unasked"].keys() == bases["hard"]["further"].keys()
@@ -391,3 +599,10 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path) -> None:
     study("precision", tmp_path, scale="smoke", quiet=True)
     assert (tmp_path / "results.json").read_bytes() == kept
     assert json.loads(kept)["study"] == "precision"
+    (there,) = [path for path in (tmp_path / "base").iterdir() if path.name.endswith("-audit-numbered-choice")]
+    shutil.copytree(there, tmp_path / "audits" / "again")
+    study("precision", tmp_path, scale="smoke", quiet=True)
+    further = read_json(tmp_path / "results.json")["more"]["audits"]
+    assert [one["folder"] for one in further] == ["again"]
+    assert further[0]["sources"]["pairs"] == told_there["numbered", "choice"]["pairs"]
+    assert f"{further[0]['judge']}, one call: pairs" in (tmp_path / "README.md").read_text()

@@ -75,6 +75,16 @@ class Arm:
     prompts_file: str | None = None
     """Train on the prompts of this file in the folder of the cell's base, where the study's `more_of_base` left it, and hold out prompts of
     the cell's task; None trains on the task's."""
+    rewards: tuple[str, ...] = ()
+    """Rewards of seeds 0, 1, 2 ... in turn, where the arm has several that differ by seed; empty: `reward` for all."""
+
+    def reward_of(self, seed: int) -> str:
+        """What pays in the run with this seed.
+
+        >>> Arm(name="a", title="a", family="a", recipe="grpo", reward="x", rewards=("x", "y")).reward_of(3)
+        'y'
+        """
+        return self.rewards[seed % len(self.rewards)] if self.rewards else self.reward
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,7 @@ class Bench:
             rollouts=settings.rollouts,
             max_tokens=settings.max_tokens,
             seed=seed,
-            data=DataSpec(reward=arm.reward, select=rule, pool=arm.pool or settings.pool or DataSpec().pool),
+            data=DataSpec(reward=arm.reward_of(seed), select=rule, pool=arm.pool or settings.pool or DataSpec().pool),
             update=UpdateSpec(
                 learning_rate=settings.learning_rate if arm.learning_rate is None else arm.learning_rate,
                 minibatches=settings.minibatches,

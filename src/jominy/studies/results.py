@@ -223,6 +223,7 @@ def _arm(arm: Arm) -> Row:
         "learning_rate": arm.learning_rate,
         "against": list(arm.against) or None,
         "prompts_file": arm.prompts_file,
+        "rewards": list(arm.rewards) or None,
     }
     return {
         "name": arm.name,

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jominy.lab import build
 from jominy.store import RunFolder
@@ -78,6 +79,7 @@ def study(
         finally:
             from jominy.studies.writing import write_study
 
+            _read_folder(name, out, results)
             write_study(out, results)
     if failed:
         raise StudyFailed("\n".join(failed))
@@ -118,3 +120,11 @@ def make_models(launch: Launch, cells: Iterable[Cell], failures: Failures) -> li
             said = f"its lab model cannot be made: {type(error).__name__}: {error}"
             failures.add({"kind": "base", "cell": cell.name, "failed": said, "traceback": traceback.format_exc()})
     return ready
+
+
+def _read_folder(name: str, out: Path, results: dict[str, Any]) -> None:
+    """What a person has put beside the runs."""
+    read, known = load_study(name).more_of_folder, results.get("more", {})
+    if read is not None and (more := read(out, known)) != known:
+        results["more"] = more
+        write_results(out, results)

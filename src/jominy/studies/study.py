@@ -81,6 +81,8 @@ CheckBase = Callable[[Cell, Settings, Mapping[str, Any]], None]
 """A cell, the settings there and what `more_of_base` found -> ValueError where no run is to start from it."""
 MoreOfRun = Callable[[Ended], dict[str, Any]]
 """A run that has an "after" -> plain values."""
+MoreOfFolder = Callable[[Path, Mapping[str, Any]], dict[str, Any]]
+"""The study's folder, and what was known of this -> plain values, the same where the folder has nothing new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,8 @@ class Study:
     """Parts of `cells[i]["base"]["more"]` that runs refer to: a base that is measured again and differs in them is refused."""
     more_of_run: MoreOfRun | None = None
     """Measures more on a run, in the process that made it; kept as `runs[i]["more"]`, which is None for a run without an "after"."""
+    more_of_folder: MoreOfFolder | None = None
+    """Reads what a person has put into the study's folder, whenever the study is written; kept as `more`, which is not there without."""
 
 
 def load_study(name: str) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ def more_of_run(ended: Ended) -> dict[str, Any]:
     return measuring.more_of_run(ended)
 
 
+def more_of_folder(out: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Finished audits of further judges, in OUT/audits/NAME; see `witnesses`."""
+    from jominy.studies.precision import witnesses
+
+    return witnesses.more_of_folder(out, known)
+
+
 STUDY = Study(
     name="precision",
     title=paper.TITLE,
@@ -37,4 +45,5 @@ STUDY = Study(
     limits=paper.LIMITS,
     more_of_base=more_of_base,
     more_of_run=more_of_run,
+    more_of_folder=more_of_folder,
 )

@@ -4,18 +4,18 @@
     hard, soft, mixed    SmolLM2 on the same prompts in three renderings, paid by code or by a judge that errs             about 125 min
     sums, spelling    two lab models of the alignment study, the true reward and the noise grid: false accepts that look
               at nothing, false rejects, false accepts that a cue of the text decides                                    about 25 min
-    judges    SmolLM2 judges constraints whose truth code knows, in one question and in one each; nobody is trained        about 12 min
+    judges    SmolLM2 judges constraints whose truth code knows, in one question and in one each; nobody is trained        about 30 min
 
 The judge that pays in training is simulated: it errs at the rates that the paper measured on its own judge, independently from constraint
 to constraint, so that its errors are known and what it costs in gain is not mixed with what a judge of 135 million parameters knows. The
-same rates on hard words (`judge_all`), the same on whole types (`judge_blind`), and code's truth on soft words (`ground_truth` in `soft`),
-tell precision, what can be learned of errors, and wording apart.
+same rates on hard words (`judge_all`), the same on all types but one, which the seed decides (`judge_blind`), and code's truth on soft
+words (`ground_truth` in `soft`), tell precision, what can be learned of errors, and wording apart.
 Two pairs of the types that are trained on exclude each other, and every prompt has two constraints at least, so one style for all prompts
 earns at most about half: who gains more has read what is asked. Every condition has the same requests, types, order, number of prompts and
 steps; further prompts, seen and unseen types said hard and softly, are drawn from the trained policy and graded by code, once as they are
 and once without the constraint said. Learning rates are those of the studies before; none was tuned here.
-Groups with the newest code come first. Left out: an endpoint as judge (`jominy audit` has one), lab models on constraints, of which they
-know no words, soft shares of .25 and .75 in training, and the paper's models and data.
+Groups with the newest code come first. Left out: asking an endpoint (`jominy audit` does, and `witnesses` reads it), lab models on
+constraints, of which they know no words, soft shares of .25 and .75 in training, and the paper's models and data.
 """
 
 from __future__ import annotations
@@ -128,12 +128,31 @@ GRID = (
     *(_noisy("reject", rate, "false rejects", f"false_reject={rate:g}") for rate in REJECTS),
 )
 CUE_ARMS = tuple(_cued(rate, group) for group in LAB_GROUPS for rate in CUED)
-BLIND_REWARD = f"noisy:mode=systematic,cue=type,false_accept={BATCH.false_accept:g},false_reject={BATCH.false_reject:g}"
-"""The same rates, but types decide: violations of some always pass, and of the others never."""
+SEEN_BY_SEED = ("question", "no_commas")
+"""The type of which a judge that is blind to the others sees every violation: the first of even seeds, the second of odd ones. Neither
+excludes another type, so that both of every pair that does are blind, and no half of a pair is paid by luck."""
+BLIND_RATE = BATCH.false_accept * len(SEEN) / (len(SEEN) - 1)
+"""Of violations of the blind types, so that the mean over types is that of the judge that errs by chance."""
+
+
+def blind_rewards(types: tuple[str, ...]) -> tuple[str, ...]:
+    """By seed: violations of all types but one pass, and of that one never."""
+    rates = f"false_accept={min(BLIND_RATE, 1):.3f},false_reject={BATCH.false_reject:g}"
+    return tuple(f"noisy:mode=systematic,cue=type:{'+'.join(name for name in types if name != seen)},{rates}" for seen in SEEN_BY_SEED)
+
+
+BLIND = f"a judge blind to all types but {' or '.join(SEEN_BY_SEED)}, by seed,"
 SMOLLM2_ARMS = (
     Arm(name=JUDGE, title="the judge pays what is soft", family="judge", recipe="grpo", reward=BATCH.reward("soft")),
     Arm(name=JUDGE_ALL, title="the judge pays everything", family="judge", recipe="grpo", reward=BATCH.reward("all")),
-    Arm(name=JUDGE_BLIND, title="a judge that is blind to types pays everything", family="judge", recipe="grpo", reward=BLIND_REWARD),
+    Arm(
+        name=JUDGE_BLIND,
+        title=f"{BLIND} pays everything",
+        family="judge",
+        recipe="grpo",
+        reward=blind_rewards(SEEN)[0],
+        rewards=blind_rewards(SEEN),
+    ),
 )
 REFINE_ARMS = (
     Arm(name=FULL_MIX, title="all prompts", family="refine", recipe="grpo", reward=BATCH.reward("soft"), prompts_file=f"{FULL_MIX}.jsonl"),
@@ -174,7 +193,7 @@ class Condition:
     """Name of the arm."""
 
 
-HARD_CODE, HARD_JUDGE, HARD_BLIND = "hard, code pays", "hard, the judge pays", "hard, a judge blind to types pays"
+HARD_CODE, HARD_JUDGE, HARD_BLIND = "hard, code pays", "hard, the judge pays", f"hard, {BLIND} pays"
 MIXED_JUDGE, SOFT_CODE, SOFT_JUDGE = "mixed, the judge pays what is soft", "soft, code pays", "soft, the judge pays"
 MIX_FULL, MIX_REFINED = "mix, all prompts", "mix, refined"
 CONDITIONS = (
@@ -226,7 +245,7 @@ FULL = {
     "soft": SMOLLM2,
     "mixed": SMOLLM2,
     **dict.fromkeys(LAB_GROUPS, LAB),
-    JUDGES: replace(SMOLLM2, seeds=0, base_prompts=16, base_rollouts=4, audit_pairs=2),
+    JUDGES: replace(SMOLLM2, seeds=0, base_prompts=16, base_rollouts=4, audit_pairs=3),
 }
 """In the order in which groups are run."""
 ELSEWHERE = "it belongs to the comparisons of other groups"
@@ -245,6 +264,8 @@ TINY = Settings(
     further_rollouts=2,
     threads=1,
 )
+TINY_SEEN = ("question", "exclamation", "no_commas")
+TINY_BLIND = blind_rewards(TINY_SEEN)
 TINY_GRID = (TRUE, noise_arm("accept", 0.3), noise_arm("cue", 0.3, "sums"))
 
 
@@ -253,6 +274,8 @@ def design(scale: str) -> Design:
     cells, settings, arms_of = (CELLS, FULL, ARMS_OF) if scale == "full" else _smoke()
     used = {name for names in arms_of.values() for name in names}
     arms = tuple(arm for arm in ARMS if arm.name in used)
+    if scale != "full":
+        arms = tuple(replace(arm, reward=TINY_BLIND[0], rewards=TINY_BLIND) if arm.name == JUDGE_BLIND else arm for arm in arms)
     limited = {
         group: replace(one, arms=arms_of[group], why_arms=NOBODY if group == JUDGES else ELSEWHERE) for group, one in settings.items()
     }
@@ -261,7 +284,7 @@ def design(scale: str) -> Design:
 
 def _smoke() -> tuple[tuple[Cell, ...], Mapping[str, Settings], Mapping[str, tuple[str, ...]]]:
     """Cells, settings and arms; a tiny model that has seen three types of constraints stands in for SmolLM2, also as judge."""
-    seen, unseen = ("question", "exclamation", "no_commas"), ("include_digit", "no_digits")
+    seen, unseen = TINY_SEEN, ("include_digit", "no_digits")
     further = further_tasks(seen, unseen)
     follower = LabSpec(
         tasks=(f"constraints:{','.join(seen)},count=2",), steps=40, rows=16, demonstrations=512, width=32, depth=1, context=4096
@@ -274,12 +297,14 @@ def _smoke() -> tuple[tuple[Cell, ...], Mapping[str, Settings], Mapping[str, tup
     cells = (
         tiny("judge", JUDGES, constraints(seen, 2, RENDERED["hard"]), {}),
         Cell(name="tiny, sums", group="sums", model="tiny", task=adder.tasks[0], lab=adder),
-        tiny("hard", "hard", constraints(seen, 2, RENDERED["hard"], SEVERAL)),
+        *(tiny(name, name, constraints(seen, 2, f"rendering={name}", SEVERAL)) for name in ("hard", "mixed", "soft")),
         tiny("mix", REFINE, constraints(seen, 3, f"rendering=mixed,soft_share={MIX_SHARE:g}", SEVERAL)),
     )
     settings = {
         REFINE: replace(TINY, eval_every=1, pilot_prompts=8, pilot_rollouts=4),
         "hard": replace(TINY, attention_prompts=2),
+        "soft": TINY,
+        "mixed": TINY,
         "sums": replace(TINY, steps=10, prompts=4),
         JUDGES: replace(TINY, seeds=0, audit_pairs=1),
     }

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 
 from jominy.records import Paper
 from jominy.results import Threshold
+from jominy.studies.precision.design import BLIND_RATE, SEEN_BY_SEED
 
 TITLE = "Can the reward be trusted, and what to train on when it can't?"
 OURS = Paper(arxiv="", title="our test beside 2601.04954")
 
 FEWEST_SEEDS = 3
+LESS_TIME = 0.58
+"""By how much less the refined data took, as the abstract says; from what, and with how long a judge, is not known."""
 SMALL = 0.02
 """A difference that is surely below this is none."""
 NARROW = 0.15
@@ -46,10 +49,17 @@ LIMITS = (
     "of constraints, so they are in the noise grid alone.",
     "Hard against soft puts an exact reward against one whose errors we chose: at the rates of the paper's judge it is a statement about "
     "GRPO under such errors as much as about soft constraints. `wording` and `precision-on-soft` hold the reward, or the words, fixed.",
-    "The judge that pays in training is simulated at the rates of the paper's judge on soft constraints. It errs independently, or by type "
-    "(`judge_blind`, which types by a hash); a real one errs by content. The lab models' cue stands for that, in another task.",
-    "SmolLM2 is the only judge that is asked here, and a judge that tells nothing decides no claim. `jominy audit --judge URL,model=NAME "
-    "--pairs 2 --constraints rendering=mixed`, with and without `--mode pointwise`, makes the same table of any endpoint.",
+    "The judge that pays in training is simulated at the rates of the paper's judge on soft constraints. It errs independently, or by "
+    "type; a real one errs by content. The lab models' cue stands for that, in another task.",
+    f"`judge_blind` sees one type alone, {' in even seeds and '.join(SEEN_BY_SEED)} in odd ones, and passes {100 * BLIND_RATE:.0f} % of "
+    "the violations of the others, so that the mean over types is the rate of the other judges. Both of each pair of types that exclude "
+    "each other are blind alike. What is met in training weighs types by how often they are violated, and may lie beside the stated rate.",
+    "SmolLM2 is the only judge that the study itself asks, and a judge that tells no more than half of the pairs apart decides no claim. "
+    "Any other is a further row and a further witness: `jominy audit --judge URL,model=NAME --pairs 3 --constraints rendering=mixed --mode "
+    "numbered --out OUT/audits/NAME`, once more with `--mode pointwise` into another folder of OUT/audits, and the study's command again.",
+    "Chosen verdicts are what SmolLM2 finds likeliest of the replies that can be read. Left to its own words it leaves most unread, so an "
+    "endpoint that only gives words is another kind of judge; both stand in the table. The bound at recall on true 97 % takes a known "
+    "truth to set, which no training run has, and its own error is in no interval.",
     "A soft wording is our construction, and its truth is the verdict of the hard one's checker: stricter or laxer at the border than a "
     "reader. The paper's soft constraints have human labels.",
     "Satisfied prompts can rise by a style that is used on everything. What is followed takes off what the same requests gain without the "
@@ -63,8 +73,8 @@ LIMITS = (
     "Refined prompts have fewer constraints a prompt, as in the paper, so a part of any difference is how much is asked for at once, and "
     "they are nearer to the further prompts, which have one. The pilot is paid by the simulated judge, which lets most violations pass: "
     "the filter for learnability has next to nothing to drop here.",
-    "Seconds are of this machine, and a simulated judge costs nothing: what a judge would cost is the time that SmolLM2 takes for as many "
-    "questions with as many constraints, and a larger judge takes longer.",
+    "Seconds are of this machine, and a simulated judge costs nothing: what a judge would cost is the time that SmolLM2 takes to choose a "
+    "verdict on as many questions with as many constraints; a larger judge, or one that thinks aloud, takes longer.",
     "SmolLM2 judges texts made to order (minimal pairs), and its own responses, blind. Of the constraints of the pairs a quarter is "
     "violated, so precision there is at a base rate of its own.",
     "Attention is a mean over all layers and heads, as no definition is known; a change of attention is no proof of cause, and hiding a "

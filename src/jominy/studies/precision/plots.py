@@ -6,6 +6,7 @@ Left out on purpose: tables (`sections`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from jominy.studies.precision.design import TRUE
 from jominy.studies.precision.grid import grid_cells
 from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, sides_of
 from jominy.studies.precision.sections import ATTENTION, FURTHER, GRID, JUDGE, grid_arms
-from jominy.studies.precision.told import NAMES, conditions, judged, lead_on, mores, on_further, tests_of
+from jominy.studies.precision.told import NAMES, conditions, lead_on, mores, on_further, tests_of
+from jominy.studies.precision.witnesses import judged
 from jominy.studies.reading import StudyRuns
 from jominy.studies.sections import gains_plot
 
@@ -37,14 +39,14 @@ def _there(points: Sequence[Point | None]) -> tuple[Point, ...]:
 
 
 def _judge_plot(runs: StudyRuns) -> Plot:
-    """Each way of asking a panel, each cell of its pairs a line."""
+    """Each judge in each way of asking two panels, each cell of its pairs a line."""
     panels = []
     names: dict[str, None] = {}
-    for mode, one in judged(runs).items():
-        cells = [*one.kinds.values(), *one.pairs.by_count]
+    for one in judged(runs):
+        cells = [*(replace(kind.constraints, name=kind.kind) for kind in one.pairs.by_kind), *one.pairs.by_count]
         names |= dict.fromkeys(cell.name for cell in cells)
         panels += [
-            Panel(title=side, subtitle=mode, points=_there([_recall(cell, side) for cell in cells]), missing=NOTHING)
+            Panel(title=side, subtitle=one.title, points=_there([_recall(cell, side) for cell in cells]), missing=NOTHING)
             for side in ("recall on false", "recall on true")
         ]
     return Plot(

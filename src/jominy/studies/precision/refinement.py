@@ -1,7 +1,7 @@
 """Refined prompts against all of them: gain at equal steps, time of a run, time to one score, with and without the pilot.
 
     time        seconds of drawing, grading and updating, and of a judge: one question a response, whose price goes by how many
-                constraints it asks about
+                constraints it asks about                                                                                       (`costs`)
     to a score  time x share of the steps after which the refined run is as good as the other one ends, on the same held-out prompts
 
 The paper's number leaves the pilot out, so verdicts do. What it takes stands beside, counted once a run, as it would for whoever refines
@@ -16,25 +16,12 @@ import numpy as np
 
 from jominy.conclusion import Agreement, Claim
 from jominy.papers import PRECISION
-from jominy.records import Measure
+from jominy.records import Floats, Measure
 from jominy.studies.outcomes import percent, points
+from jominy.studies.precision.costs import cost_of, paired_costs, prices, reduction, step_of_score
 from jominy.studies.precision.design import FULL_MIX, MIX_FULL, MIX_REFINED, REFINE, REFINED
-from jominy.studies.precision.paper import FEWEST_SEEDS
-from jominy.studies.precision.told import (
-    RULE,
-    SEEDS_NEEDED,
-    base_more,
-    cell_of,
-    cost_of,
-    lead_on,
-    on_further,
-    paired_costs,
-    prices,
-    reduction,
-    step_of_score,
-    tests_of,
-    verdict_of,
-)
+from jominy.studies.precision.paper import FEWEST_SEEDS, LESS_TIME
+from jominy.studies.precision.told import RULE, SEEDS_NEEDED, base_more, cell_of, lead_on, on_further, tests_of, verdict_of
 from jominy.studies.reading import Record, StudyRuns
 
 WITHOUT, WITH = "without the pilot", "with the pilot"
@@ -83,15 +70,15 @@ def refined_words(runs: StudyRuns) -> str:
     )
 
 
-def paired_seconds(runs: StudyRuns) -> dict[int, tuple[float, float]]:
-    """Seed -> seconds of a run on all prompts and on the refined ones, a judge's included; empty where its price is not known."""
+def paired_seconds(runs: StudyRuns) -> dict[int, tuple[Floats, Floats]]:
+    """Seed -> [R] seconds of a run on all prompts and on the refined ones, a judge's included; empty where its price is not known."""
     known = prices(runs)
     pairs = {seed: (cost_of(whole["spent"], known), cost_of(left["spent"], known)) for seed, (whole, left) in paired_costs(runs).items()}
     return {seed: (whole, left) for seed, (whole, left) in pairs.items() if whole is not None and left is not None}
 
 
-def pilot_seconds(runs: StudyRuns) -> float | None:
-    """Of the pilot, a judge's included; None where it was not made, or the price is not known."""
+def pilot_seconds(runs: StudyRuns) -> Floats | None:
+    """[R] of the pilot, a judge's included; None where it was not made, or the price is not known."""
     base = base_more(runs, REFINE)
     return None if base is None else cost_of(base["pool"]["pilot"], prices(runs))
 
@@ -102,7 +89,7 @@ def time_reductions(runs: StudyRuns) -> Mapping[str, Measure]:
     return {WITHOUT: reduction("reduction", costs), WITH: _with_pilot("reduction with the pilot", costs, pilot_seconds(runs))}
 
 
-def _with_pilot(name: str, costs: Sequence[tuple[float, float]], pilot: float | None) -> Measure:
+def _with_pilot(name: str, costs: Sequence[tuple[Floats, Floats]], pilot: Floats | None) -> Measure:
     return reduction(name, [] if pilot is None else [(whole, left + pilot) for whole, left in costs])
 
 
@@ -112,14 +99,37 @@ def pays_after(runs: StudyRuns) -> str:
     if not costs or pilot is None:
         return ""
     saved = float(np.mean([whole - left for whole, left in costs]))
-    times = "in no number of runs" if saved <= 0 else f"in {pilot / saved:.1f} runs"
-    return f" The pilot takes {pilot:.0f} s and pays for itself {times}."
+    taken = float(pilot.mean())
+    times = "in no number of runs" if saved <= 0 else f"in {taken / saved:.1f} runs"
+    return f" The pilot takes {taken:.0f} s and pays for itself {times}."
 
 
 def price_words(runs: StudyRuns) -> str:
     """What a judge is taken to need."""
-    known = "; ".join(f"{number}: {seconds:.2f} s" for number, seconds in prices(runs).items())
-    return f"a judge as slow as SmolLM2, seconds a question by the constraints in it: {known or 'not measured'}"
+    known = prices(runs)
+    said = "; ".join(
+        f"{number}: {rounds_R.mean():.2f} s ({rounds_R.min():.2f} to {rounds_R.max():.2f})" for number, rounds_R in known.items()
+    )
+    rounds = f", {len(next(iter(known.values())))} rounds" if known else ""
+    return f"a judge as slow as SmolLM2, seconds a question by the constraints in it{rounds}: {said or 'not measured'}"
+
+
+def size_words(less: Measure) -> str:
+    """How large a reduction is beside the paper's; empty where it is not surely one.
+
+    >>> size_words(Measure(name="x", value=0.1, low=0.05, high=0.15))
+    ' Less, and surely less than the 58 % of the paper.'
+    """
+    if less.low is None or less.high is None or less.low <= 0:
+        return ""
+    if less.high < LESS_TIME:
+        return f" Less, and surely less than the {100 * LESS_TIME:.0f} % of the paper."
+    beyond = less.low > LESS_TIME
+    return (
+        f" Less by surely more than the {100 * LESS_TIME:.0f} % of the paper."
+        if beyond
+        else (f" Less, and the {100 * LESS_TIME:.0f} % of the paper may be it.")
+    )
 
 
 def _said(found: Mapping[str, Measure]) -> str:
@@ -166,10 +176,10 @@ def refined_faster(runs: StudyRuns) -> Claim:
         says="Training on the refined data takes less time for as many steps.",
         numbers="58 % less; a reader notes that this leaves out the pilot, and from what it is taken is not known.",
         ran=f"{num_seeds} seeds of both; {price_words(runs)}",
-        found=f"Reduction {_said(found)}.{pays_after(runs)}",
+        found=f"Reduction {_said(found)}.{size_words(less)}{pays_after(runs)}",
         verdict=verdict,
-        rule="agrees when the reduction without the pilot, as in the paper, is surely above 0, disagrees when it is surely below; "
-        "Student's interval over seeds",
+        rule="agrees when the reduction without the pilot, as in the paper, is surely above 0, however small (its size beside the paper's "
+        "is said), disagrees when it is surely below; Student's interval over seeds and rounds of pricing",
         would_take="Longer prompts and a judge that is large beside the policy, whose time is then most of a run.",
         paper=PRECISION,
     )
@@ -190,7 +200,8 @@ def refined_to_score(runs: StudyRuns) -> Claim:
         says="Training on the refined data is as good as training on all of it ends, in less time.",
         numbers="58 % less time, and a better model.",
         ran=f"{len(paired_costs(runs))} seeds of both, held-out prompts of the mix every few steps",
-        found=f"{reached} of {num_seeds} seeds with something to reach come to the score; of these, reduction {_said(found)}.",
+        found=f"{reached} of {num_seeds} seeds with something to reach come to the score; of these, reduction {_said(found)}."
+        + size_words(less),
         verdict=verdict,
         rule="of the seeds whose run on all prompts ends above its start: agrees when every one comes to the score and "
         "the reduction without the pilot is surely above 0; disagrees when none does, or it is surely below 0",

@@ -15,7 +15,7 @@ from jominy.conclusion import Claim
 from jominy.papers import PRECISION
 from jominy.records import Paper
 from jominy.studies.outcomes import points
-from jominy.studies.precision.design import HARD_BLIND, HARD_CODE, HARD_JUDGE, MIXED_JUDGE, SOFT_CODE, SOFT_JUDGE
+from jominy.studies.precision.design import HARD_BLIND, HARD_CODE, HARD_JUDGE, MIXED_JUDGE, SEEN_BY_SEED, SOFT_CODE, SOFT_JUDGE
 from jominy.studies.precision.paper import OURS
 from jominy.studies.precision.told import (
     NAMES,
@@ -122,8 +122,8 @@ def rendering_claims(runs: StudyRuns) -> tuple[Claim, ...]:
             "blind-types",
             {HARD_JUDGE: 1.0, HARD_BLIND: -1.0},
             everything,
-            says="At the same rate of errors, a judge that is blind to some types, which can be learned, trains worse than one that "
-            "errs by chance.",
+            says=f"At the same rate of errors, a judge that is blind to all types but one ({' or '.join(SEEN_BY_SEED)}, by seed), which "
+            "can be learned, trains worse than one that errs by chance.",
             numbers="None: the paper's noise is one-sided, and whether it can be learned is not said.",
             paper=OURS,
         ),

@@ -18,6 +18,8 @@ from jominy.records import Measure
 from jominy.studies.outcomes import percent
 from jominy.studies.precision.design import ACCEPTS, CONDITIONS, CUED, REFINE, REJECTS, TRUE, noise_arm
 from jominy.studies.precision.grid import factor_of, grid_cells, held_of
+from jominy.studies.precision.judges import at_the_bound
+from jominy.studies.precision.knowing import RECALL_TRUE
 from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, TIMES_EVEN, alone_of, beyond, fall_of, looks, sides_of
 from jominy.studies.precision.paper import PAPER_JUDGES
 from jominy.studies.precision.refinement import pays_after, price_words, refined_words, score_reductions, time_reductions
@@ -26,17 +28,16 @@ from jominy.studies.precision.told import (
     NAMES,
     Further,
     Gained,
-    Judgement,
     among,
     base_more,
     cell_of,
     conditions,
-    judged,
     lead_on,
     mores,
     on_further,
     tests_of,
 )
+from jominy.studies.precision.witnesses import Judgement, judged, not_taken
 from jominy.studies.reading import Record, StudyRuns
 from jominy.studies.sections import leaves_out_0, measured, table_of
 
@@ -59,45 +60,66 @@ def _judge_section(runs: StudyRuns) -> Section:
     told = judged(runs)
     text = (
         "SmolLM2 is asked whether a response meets a constraint, and is not told what code knows. Pairs are a response that satisfies all "
-        "constraints and an edit that violates exactly one; half of what can be said softly is. Recall on false is the share of violations "
-        "that are seen. The paper's numbers are of other judges, other texts and human labels: they stand beside ours, not against them."
+        "constraints and an edit that violates exactly one; half of what can be said softly is. `Told apart` is the share of pairs whose "
+        "violated constraint is rated below the satisfied one, by log odds where verdicts are chosen: 50 is a coin, however much a judge "
+        "leans to yes or no. Recall on false is the share of violations that are seen, as verdicts stand and, of chosen ones, at a bound "
+        f"of the odds that passes {100 * RECALL_TRUE:g} % of what is satisfied, as the paper's judge does. In its own words SmolLM2 was "
+        "asked about fewer pairs. The paper's numbers are of other judges, other texts and human labels: they stand beside ours, not "
+        "against them."
     )
     if not told:
         return Section(code=JUDGE, title="SmolLM2 as a judge", text=f"{text} Nobody has judged yet.")
     tables = [_judge_table(told), _by_type_table(told)]
-    notes = [f"{mode}: {count} x {note}" for mode, one in told.items() for note, count in one.notes.items()]
+    notes = [f"{one.title}: {count} x {note}" for one in told for note, count in one.notes.items()]
     reasons = f" Why constraints have no verdict: {'; '.join(notes)}." if notes else ""
+    reasons += "".join(f" `audits/{folder}` is no further judge: {why}." for folder, why in not_taken(runs).items())
     return Section(code=JUDGE, title="SmolLM2 as a judge", text=text + reasons, tables=tuple(tables))
 
 
-def _judge_table(told: dict[str, Judgement]) -> Table:
-    rows: list[Sequence[str | Entry]] = []
-    for mode, one in told.items():
-        cells = [("pairs", one.pairs.constraints), *((f"pairs, {kind}", cell) for kind, cell in one.kinds.items())]
-        cells += [(f"pairs, {cell.name}", cell) for cell in one.pairs.by_count]
-        cells += [("pairs, whole responses", one.pairs.responses), ("own responses", one.own.constraints), ("probes", one.probes)]
-        rows += [_confusion_row(f"SmolLM2, {'one call' if mode == 'batch' else mode}: {name}", cell) for name, cell in cells]
+def _judge_table(told: Sequence[Judgement]) -> Table:
+    rows: list[Sequence[str | Entry]] = [row for one in told for row in _rows_of(one)]
     for judge, (hard_precision, hard_recall, soft_precision, soft_recall) in PAPER_JUDGES.items():
-        rows.append((f"the paper's {judge}: hard", hard_precision, hard_recall, "–", "–", "–"))
-        rows.append((f"the paper's {judge}: soft", soft_precision, soft_recall, "–", "–", "–"))
-    header = ("judge", "precision, %", "recall on false, %", "recall on true, %", "base rate, %", "without a verdict")
+        rows.append((f"the paper's {judge}: hard", "–", hard_precision, hard_recall, "–", "–", "–"))
+        rows.append((f"the paper's {judge}: soft", "–", soft_precision, soft_recall, "–", "–", "–"))
+    header = ("judge", "told apart, %", "precision, %", "recall on false, %", "recall on true, %", "base rate, %", "without a verdict")
     return table_of(header, rows)
 
 
-def _confusion_row(name: str, cell: Confusion) -> tuple[str | Entry, ...]:
+def _rows_of(one: Judgement) -> list[tuple[str | Entry, ...]]:
+    """Pairs as verdicts stand, split, and at the bound; own responses; probes. Of what is beside, pairs alone."""
+    wins, bound = one.wins, at_the_bound(one)
+    by_kind = {kind.kind: kind.constraints for kind in one.pairs.by_kind}
+    rows = [_confusion_row(f"{one.title}: pairs", one.pairs.constraints, wins.share())]
+    rows += [] if bound is None else [_confusion_row(f"{one.title}: pairs, at {bound.name}", bound)]
+    sides = {"hard": ~wins.soft_P, "soft": wins.soft_P}
+    rows += [_confusion_row(f"{one.title}: pairs, {kind}", cell, wins.where(sides[kind]).share()) for kind, cell in by_kind.items()]
+    if one.is_beside:
+        return rows
+    for cell, count in zip(one.pairs.by_count, sorted(set(one.columns["count"])), strict=True):
+        rows.append(_confusion_row(f"{one.title}: pairs, {cell.name}", cell, wins.where(wins.count_P == count).share()))
+    rows.append(_confusion_row(f"{one.title}: pairs, whole responses", one.pairs.responses))
+    rows += [] if one.own is None else [_confusion_row(f"{one.title}: own responses", one.own.constraints)]
+    rows += [] if one.probes is None else [_confusion_row(f"{one.title}: probes", one.probes)]
+    return rows
+
+
+def _confusion_row(name: str, cell: Confusion, told_apart: Measure | None = None) -> tuple[str | Entry, ...]:
     rates = (cell.precision, cell.recall_false, cell.recall_true, cell.base_rate)
-    return (name, *map(measured, rates), f"{cell.num_unscored} of {cell.num_scored + cell.num_unscored}")
+    unread = f"{cell.num_unscored} of {cell.num_scored + cell.num_unscored}"
+    return (name, "–" if told_apart is None else measured(told_apart), *map(measured, rates), unread)
 
 
-def _by_type_table(told: dict[str, Judgement]) -> Table:
-    modes = list(told)
-    cells = {mode: {cell.name: cell for cell in told[mode].pairs.by_type} for mode in modes}
+def _by_type_table(told: Sequence[Judgement]) -> Table:
+    cells = [{cell.name: cell for cell in one.pairs.by_type} for one in told]
     rows: list[tuple[str | Entry, ...]] = [
-        (name, *(measured(rate) for mode in modes for rate in (cells[mode][name].recall_false, cells[mode][name].recall_true)))
-        for name in cells[modes[0]]
+        (name, *(entry for of in cells for entry in _recalls(of.get(name)))) for name in dict.fromkeys(name for of in cells for name in of)
     ]
-    header = ("constraint type", *(f"{mode}: recall on {side}" for mode in modes for side in ("false", "true")))
+    header = ("constraint type", *(f"{one.title}: recall on {side}" for one in told for side in ("false", "true")))
     return table_of(header, rows, caption="By constraint type, pairs", folded=True)
+
+
+def _recalls(cell: Confusion | None) -> tuple[str | Entry, ...]:
+    return ("–", "–") if cell is None else (measured(cell.recall_false), measured(cell.recall_true))
 
 
 def _further_section(runs: StudyRuns) -> Section:

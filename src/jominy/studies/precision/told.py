@@ -1,15 +1,14 @@
-"""From `results.json` to what the study of precision is about: gains on further prompts by condition, verdicts, watches, time.
+"""From `results.json` to what the study of precision is about: gains on further prompts by condition, and what runs measured more.
 
     satisfied    right after - right before, of the same draws on the same prompts, over seeds and prompts: what benchmarks count
     followed     the same minus what the bare requests gained, which do not say the constraint: what is done because it was asked for
 
-Conditions of different cells share seeds and further prompts, so they are paired like arms of one cell. Left out on purpose: claims.
+Conditions of different cells share seeds and further prompts, so they are paired like arms of one cell. Left out on purpose: verdicts of
+judges (`witnesses`), time (`costs`), claims.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,13 +17,10 @@ from typing import Literal
 import numpy as np
 
 from jominy.conclusion import Agreement
-from jominy.measures.precision import Confusion, Precision, measure_precision
 from jominy.records import Measure
-from jominy.stats import mean_interval
 from jominy.studies.bases import SEED
 from jominy.studies.gains import Doubles, Draws, draw, measure_gain, resample
-from jominy.studies.precision.columns import table_by_kind, table_of_columns
-from jominy.studies.precision.design import CONDITIONS, FULL_MIX, REFINE, REFINED
+from jominy.studies.precision.design import CONDITIONS
 from jominy.studies.precision.paper import FEWEST_SEEDS, SMALL
 from jominy.studies.reading import FINISHED, Contrast, Record, StudyRuns
 
@@ -171,106 +167,3 @@ def verdict_of(measure: Measure, num_seeds: int, *, none_below: float = SMALL) -
 
 
 RULE = f"agrees when it is surely above 0, disagrees when it is surely below {100 * SMALL:g} points; from {FEWEST_SEEDS} seeds at least"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """What a base model said as a judge in one mode.
-
-    Example: judged(runs)["batch"].pairs.constraints.recall_false.value
-    """
-
-    pairs: Precision
-    """On minimal pairs, by constraint type."""
-    kinds: Mapping[str, Confusion]
-    """The same, hard and soft."""
-    own: Precision
-    """On its own responses."""
-    probes: Confusion
-    """On answers that nobody wants: whole responses."""
-    columns: Record
-    """The verdicts on pairs themselves."""
-    notes: Mapping[str, int]
-    """Why there is no verdict -> constraints."""
-
-
-def judged(runs: StudyRuns) -> dict[str, Judgement]:
-    """Mode -> what the judge said; empty before it was asked."""
-    found = {}
-    for mode, told in _asked(runs).get("modes", {}).items():
-        kinds = measure_precision(table_by_kind(told["pairs"])).by_type
-        found[mode] = Judgement(
-            pairs=measure_precision(table_of_columns(told["pairs"])),
-            kinds={cell.name: cell for cell in kinds},
-            own=measure_precision(table_of_columns(told["run"])),
-            probes=measure_precision(table_of_columns(told["probe"])).responses,
-            columns=told["pairs"],
-            notes=told["notes"],
-        )
-    return found
-
-
-def prices(runs: StudyRuns) -> dict[str, float]:
-    """Number of constraints in a question -> seconds that SmolLM2 takes for it; empty before it was asked."""
-    return dict(_asked(runs).get("prices", {}))
-
-
-def _asked(runs: StudyRuns) -> Record:
-    bases = [(one["base"] or {}).get("more") or {} for one in runs.results["cells"]]
-    return next((more["judges"] for more in bases if "judges" in more), {})
-
-
-def cost_of(spent: Record, prices: Mapping[str, float]) -> float | None:
-    """Seconds of a run's `spent`, or of a pilot: its own, and a judge's for its questions, one a response that has something to judge.
-
-    Args:
-        spent: `seconds` by what they went into, `asked`: constraints to judge -> responses.
-        prices: constraints in a question -> seconds.
-
-    Returns:
-        None where a price is not known.
-
-    >>> cost_of({"seconds": {"sampling": 2.0, "update": 3.0}, "asked": {"0": 7, "1": 10, "2": 4}}, {"1": 0.5, "2": 1.0})
-    14.0
-    """
-    asked = {number: times for number, times in spent["asked"].items() if number != "0"}
-    if not asked.keys() <= prices.keys():
-        return None
-    return math.fsum(spent["seconds"].values()) + math.fsum(times * prices[number] for number, times in asked.items())
-
-
-def paired_costs(runs: StudyRuns) -> dict[int, tuple[Record, Record]]:
-    """Seed -> what was measured more on the runs of (all prompts, refined)."""
-    cell = cell_of(runs, REFINE)
-    whole, refined = mores(runs, cell, FULL_MIX), mores(runs, cell, REFINED)
-    return {seed: (whole[seed], refined[seed]) for seed in sorted(set(whole) & set(refined))}
-
-
-def reduction(name: str, pairs: Sequence[tuple[float, float]]) -> Measure:
-    """1 - geometric mean of second over first, with Student's interval of the log ratios over the pairs.
-
-    >>> round(reduction("x", [(10.0, 5.0), (20.0, 10.0)]).value, 3)
-    0.5
-    """
-    meaning = "By how much less the second took than the first, mean over seeds."
-    if not pairs:
-        return Measure(name=name, value=None, why_none="no seed has both", meaning=meaning)
-    logs_S = np.log([second / first for first, second in pairs])
-    found = mean_interval(logs_S)
-    low, high = (None if end is None else 1 - math.exp(end) for end in (found.high, found.low))
-    return Measure(name=name, value=1 - math.exp(float(logs_S.mean())), low=low, high=high, unit="share", meaning=meaning)
-
-
-def step_of_score(evaluations: Sequence[Record], score: float) -> float | None:
-    """The first step at which right responses reach `score`, between two evaluations on a straight line; None where they never do.
-
-    >>> step_of_score([{"step": 0, "right": [0, 2]}, {"step": 10, "right": [2, 4]}], 2.0)
-    5.0
-    """
-    ways = [(one["step"], float(np.mean(one["right"]))) for one in evaluations]
-    if ways and ways[0][1] >= score:
-        return float(ways[0][0])
-    for (before, low), (after, high) in itertools.pairwise(ways):
-        if high >= score > low:
-            return float(before + (after - before) * (score - low) / (high - low))
-    return None

@@ -227,3 +227,11 @@ def test_probabilities_of_a_cut_or_tempered_softmax_are_not_taken_for_p(tmp_path
     groups = groups_of(read_rollouts(log))
     assert groups.probability_N is not None
     assert groups.probability_N == pytest.approx([np.exp(-1.0), np.exp(-1.0), np.nan, np.nan], nan_ok=True)
+
+
+def test_a_log_that_was_drawn_cold_is_told_as_that(tmp_path):
+    log = tmp_path / "cold.jsonl"
+    rows = [{"prompt": f"p{place}", "reward": right, "logprobs": [-0.5], "temperature": 0.6} for place in range(4) for right in (0, 1)]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    [skipped] = [one for one in diagnose_path(log, DiagnosisSpec()).skipped if one.code == "clarity"]
+    assert "no rollout has log-probabilities at temperature 1" in skipped.missing

@@ -83,7 +83,7 @@ def advise_clarity_weighted(evidence: Evidence, limit: Thresholds) -> Advice:
     if _no_signal(evidence, limit):
         return _dead(name, evidence, limit, CLARITY)
     if clarity is None or clarity.rectified.value is None or clarity.coverage.value is None:
-        why = "no log-probabilities were recorded" if clarity is None else clarity.rectified.why_none
+        why = evidence.why_no_clarity if clarity is None else clarity.rectified.why_none
         return Advice(recipe=name, fit="risky", because=f"clarity is unknown: {why}", would_change=would, paper=CLARITY)
     rectified, coverage = clarity.rectified, clarity.coverage
     if coverage.value is not None and coverage.value < limit["coverage"].value:

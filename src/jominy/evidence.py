@@ -101,6 +101,8 @@ class Evidence:
     """Which groups carry a gradient."""
     clarity: Clarity | None
     """None when the rollouts have no log-probabilities."""
+    why_no_clarity: str
+    """Why `clarity` is None; empty where it is not."""
     clarity_by_size: ClarityBySize | None
     """The same on fewer rollouts a prompt; None likewise."""
     unscored: Measure
@@ -166,7 +168,7 @@ def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None, p
     usual = usual_num_scored(CountTable.of(groups)) if groups.num_prompts else 0
     group_size = spec.group_size or max(2, min(ALIGNMENT_K, usual))
     passk = measure_passk(groups, group_size=group_size)
-    known_probability = groups.probability_N is not None and bool(np.isfinite(groups.probability_N).any())
+    why_no_clarity = _why_no_clarity(groups)
     return Evidence(
         group_size=group_size,
         alignment_k=max((k for k in passk.k_K if k <= ALIGNMENT_K), default=ALIGNMENT_K),
@@ -177,8 +179,9 @@ def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None, p
         num_asked=None if run is None else run["spec"].get("prompts"),
         passk=passk,
         liveness=measure_liveness(groups, rng, group_size=group_size),
-        clarity=measure_clarity(groups, rng) if known_probability else None,
-        clarity_by_size=clarity_by_size(groups, SIZES, rng) if known_probability else None,
+        clarity=measure_clarity(groups, rng) if not why_no_clarity else None,
+        why_no_clarity=why_no_clarity,
+        clarity_by_size=clarity_by_size(groups, SIZES, rng) if not why_no_clarity else None,
         unscored=_unscored(groups),
         pass_rate=_at(passk, 1),
         alignment=_at(passk, ALIGNMENT_K),
@@ -191,6 +194,18 @@ def gather(groups: Groups, spec: DiagnosisSpec, run: Mapping[str, Any] | None, p
         probed=probed,
         evaluation=_evaluation(probed, group_size, spec.bootstrap_seed),
     )
+
+
+def _why_no_clarity(groups: Groups) -> str:
+    """Why the model's own probability is unknown of every rollout; empty where it is known of one."""
+    if groups.probability_N is None:
+        return "no log-probabilities were recorded (columns `logprobs_t1`, `logprobs`, `mean_logprob`)"
+    if not np.isfinite(groups.probability_N).any():
+        return (
+            "no rollout has log-probabilities at temperature 1 and of the whole distribution: say them in `logprobs_t1`, for `logprobs` "
+            "are those of the row's `temperature` and `top_p`"
+        )
+    return ""
 
 
 def _evaluation(probed: Probed, group_size: int, seed: int) -> Evaluation | None:

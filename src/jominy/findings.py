@@ -154,7 +154,7 @@ def check_clarity(evidence: Evidence, limit: Thresholds) -> Finding | Skipped | 
     """Does the model's own probability tell right from wrong?"""
     clarity = evidence.clarity
     if clarity is None:
-        return Skipped(code="clarity", missing="log-probabilities at temperature 1 (column `logprobs_t1`, `logprobs` or `mean_logprob`)")
+        return Skipped(code="clarity", missing=f"log-probabilities: {evidence.why_no_clarity}")
     auroc = clarity.auroc
     if auroc.value is None:
         return Skipped(code="clarity", missing=auroc.why_none)

@@ -203,7 +203,7 @@ def _signs(groups: Groups, rng: np.random.Generator) -> tuple[Signs, str]:
     """S of each prompt and the chance of S < 0 under permuted labels; or why there is no S."""
     silhouette_P: Floats = np.full(groups.num_prompts, np.nan)
     null_negative_P: Floats = np.full(groups.num_prompts, np.nan)
-    if groups.probability_N is None:
+    if groups.probability_N is None or not np.isfinite(groups.probability_N).any():
         return Signs(silhouette_P=silhouette_P, null_negative_P=null_negative_P), "the rollouts have no log-probabilities at temperature 1"
     keep_N = groups.scored_N & np.isfinite(groups.probability_N)
     found = prompt_clarity(groups, keep_N)

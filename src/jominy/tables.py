@@ -298,10 +298,11 @@ def _probabilities(table: pa.Table, num_tokens_N: Ints | None) -> Floats | None:
     return None
 
 
-def _at_temperature_one(table: pa.Table, means_N: Floats) -> Floats | None:
+def _at_temperature_one(table: pa.Table, means_N: Floats) -> Floats:
+    """[N] probabilities; NaN in rows that were drawn otherwise than at temperature 1 from the whole distribution."""
     (temperature_N, known_N), (top_p_N, cut_N) = _numbers(table, "temperature"), _numbers(table, "top_p")
     usable_N = (~known_N | (temperature_N == 1.0)) & (~cut_N | (top_p_N == 1.0))
-    return np.where(usable_N, np.exp(means_N), np.nan) if usable_N.any() else None
+    return np.where(usable_N, np.exp(means_N), np.nan)
 
 
 def _logprobs(table: pa.Table, name: str) -> tuple[Floats, Bools]:

@@ -147,7 +147,7 @@ def over_ablations(runs: StudyRuns, where: str) -> Claim:
     said = [f"{runs.title(arm)} {points(lead)}{_bracketed(of_gain(runs, lead, tuple(cells)))}" for arm, (lead, cells) in leads.items()]
     return Claim(
         code=f"over-ablations{SUFFIX[where]}",
-        says=f"Weighting by S' does better than by each of its parts: separation only, the pass rate, S' of other groups ({where}).",
+        says=f"Weighting by S' does better than by {' and by '.join(runs.title(arm) for arm in asked)} ({where}).",
         numbers="OctoThinker-8B, averages: 30.1 against 28.8, 28.7 and 27.5.",
         ran=ran(only(runs, cells_at(runs, where)), ("clarity", *asked)),
         found=f"Leads over {'; '.join(said)}." if said else "No ablation is planned.",

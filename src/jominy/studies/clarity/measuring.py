@@ -52,7 +52,7 @@ def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]
     return {
         **told,
         "lab": None if cell.lab is None else _lab(cell),
-        "model": {name: _plain(measure) for name, measure in _measures(clarity).items()},
+        "model": {name: _plain(measure) for name, measure in {**_measures(clarity), "untruncated": clarity.untruncated}.items()},
         "prompts": spread | {name: _spread(values_W, null.prompts_W, groups.num_prompts) for name, values_W in nulls.items()},
         "probabilities": _probabilities(groups),
     }

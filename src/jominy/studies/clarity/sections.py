@@ -67,14 +67,24 @@ def plots(runs: StudyRuns, found: Conclusion) -> tuple[Plot, ...]:
 
 def _base_table(runs: StudyRuns) -> Table:
     """A line a measured cell."""
-    names = ("coverage", "silhouette", "rectified", "balanced", "auroc", "null_silhouette", "negative", "null_negative", "pooled_z")
+    titles = {
+        "coverage": "prompts with both",
+        "silhouette": "S",
+        "untruncated": "S of whole answers",
+        "rectified": "S'",
+        "balanced": "balanced S",
+        "auroc": "AUROC",
+        "null_silhouette": "S of noise",
+        "negative": "share S < 0",
+        "null_negative": "the same of noise",
+        "pooled_z": "pooled z",
+    }
     rows: list[list[str | Entry]] = []
     for cell in runs.results["cells"]:
         base = cell["base"]
         model = (base or {}).get("more", {}).get("model")
-        rows.append([cell["name"], *((_number(model[name]) for name in names) if model else ["not measured"] * len(names))])
-    header = ("cell", "prompts with both", "S", "S'", "balanced S", "AUROC", "S of noise", "share S < 0", "the same of noise", "pooled z")
-    return table_of(header, rows)
+        rows.append([cell["name"], *((_number(model[name]) for name in titles) if model else ["not measured"] * len(titles))])
+    return table_of(("cell", *titles.values()), rows)
 
 
 def _number(value: Record) -> Entry:

@@ -347,6 +347,7 @@ def test_own_responses_are_judged_blind_and_a_diagnosis_finds_the_audit(tmp_path
     [
         ("judge:local:small", ""),
         ("judge:local:small,aggregate=mean", ""),
+        ("judge:local:small,mode=numbered", ""),
         ("judge:local:small,mode=pointwise", "judge:local:small"),
         ("judge:local:small,answers=free", "judge:local:small"),
         ("judge:local:large", "judge:local:large"),
@@ -362,6 +363,21 @@ def test_a_judge_is_known_again_in_the_reward_of_a_run(reward, other):
     assert paid_by_another(found, reward) == other
     own = replace(found, source={"who": "x", "auditee": {"reward": "noisy:false_accept=0.1"}})
     assert (paid_by_another(own, "noisy:false_accept=0.1"), bool(paid_by_another(own, "judge:local:small"))) == ("", True)
+
+
+@pytest.mark.parametrize(
+    ("auditee", "reward", "other"),
+    [
+        ({"judge": "http://h/v1", "mode": "numbered"}, "judge:http://h/v1,model=small", ""),
+        ({"judge": "local", "mode": "batch"}, "judge:local:small,answers=free", ""),
+        ({"judge": "local", "mode": "batch"}, "judge:local:small", "judge:local:small"),
+    ],
+)
+def test_a_judge_that_an_earlier_version_audited_answered_freely(auditee, reward, other):
+    items = pairs_of(pairs=1)
+    source = {"who": "x", "auditee": {"named": "small", **auditee}}
+    found = audit_of(heard(items, [item.truths for item in items.items]), setting(source=source))
+    assert paid_by_another(found, reward) == other
 
 
 def test_a_local_judge_is_known_again_as_an_audit_writes_it_down(tmp_path):

@@ -24,7 +24,7 @@ from jominy.records import Message
 from jominy.rewards.endpoint import Reply
 from jominy.rewards.judge import Judge
 from jominy.rewards.judged import judge_constraints
-from jominy.rewards.questions import SPELLINGS, Form, Messages, replies_to
+from jominy.rewards.questions import SPELLINGS, Form, Messages
 from jominy.sampling import open_judge
 from jominy.specs.auditing import AuditSpec, TruthSpec
 from jominy.tasks.constraints import make
@@ -125,9 +125,16 @@ def test_of_many_constraints_each_is_chosen_given_those_before() -> None:
 @pytest.mark.parametrize("num", [1, 2, 3, 4])
 def test_every_choice_is_read_as_what_it_says(num: int) -> None:
     for form in [Form(num_constraints=num, numbered=True)] + ([ALONE] if num == 1 else []):
-        assert len(set(replies_to(form))) == 2**num
+        assert len({form.reply(verdicts) for verdicts in form.going_on()}) == 2**num
         for verdicts in form.going_on():
             assert [form.read(form.reply(verdicts, words)) for words in SPELLINGS] == [(list(verdicts), "")] * 2
+
+
+def test_a_choice_is_remembered_whatever_the_longest_free_reply_is(tmp_path: Path) -> None:
+    short, long = (open_judge(f"local:small,max_tokens={most}", "constraints", tmp_path) for most in (8, 9))
+    messages = asks("w1 w2")
+    assert short.key(messages, "choice") == long.key(messages, "choice")
+    assert len({judge.key(messages, answers) for judge in (short, long) for answers in ("choice", "free")}) == 3
 
 
 def test_a_model_that_prefers_yes_says_so_of_everything(tmp_path: Path) -> None:

@@ -107,6 +107,35 @@ def test_a_type_that_is_hardly_read_stays_and_is_not_preferred(tmp_path):
     assert {row.type for row in lax.standings if row.removed_for} == {"highlight", "question"}
 
 
+def test_a_type_that_no_missing_verdict_could_lift_goes(tmp_path):
+    """An eighth of its verdicts is missing, and of the others it sees no violation: at best a fifth or so."""
+
+    def says(truth: bool, type: str, kind: str, number: int) -> bool | None:
+        if type in ("highlight", "question"):
+            return None if number % 8 < (1 if type == "highlight" else 6) else True
+        return truth
+
+    folder, _ = audit_at(tmp_path / "audit", says)
+    found = refine(spec_of(TASK, pilot="none", audit=folder, min_recall_false=0.5), tmp_path / "out", quiet=True)
+    standing = {row.type: row for row in found.standings}
+    few, many = standing["highlight"], standing["question"]
+    assert 0.1 < few.num_unread / few.num_items < 0.2
+    assert many.num_unread / many.num_items > 0.6
+    assert few.recall_false == many.recall_false == 0.0
+    # nothing is said to be violated, so the violated are the false accepts; all that is unread might be, and be seen
+    audited = json.loads((folder / AUDIT_FILE).read_text())["precision"]["by_type"]
+    violated = next(cell["false_accepts"] for cell in audited if cell["name"] == "highlight")
+    best = few.num_unread / (violated + few.num_unread)
+    assert few.removed_for == f"recall on false 0.00 < 0.5 (with the unread, {best:.2f} at best)"
+    assert few.no_trust_for == f"cannot tell: {few.num_unread} of {few.num_items} unread"
+    assert (many.removed_for, many.no_trust_for) == ("", f"cannot tell: kept, {many.num_unread} of {many.num_items} unread")
+    precise = refine(spec_of(TASK, pilot="none", audit=folder, min_precision=0.8), tmp_path / "precise", quiet=True)
+    by_precision = {row.type: row for row in precise.standings}
+    # at best all satisfied pass, and of the violated 1 - best: 1 / (1 + 1 - best)
+    said = f"precision at even odds 0.50 < 0.8 (with the unread, {1 / (2 - best):.2f} at best)"
+    assert (by_precision["highlight"].removed_for, by_precision["question"].removed_for) == (said, "")
+
+
 def allowing(folder: Path, **bounds: float) -> Path:
     """The same audit with other bounds."""
     content = json.loads((folder / AUDIT_FILE).read_text())

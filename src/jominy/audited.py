@@ -26,6 +26,8 @@ AUDIT_FILE, AUDIT_FOLDER = "audit.json", "audit"
 
 SourceName = Literal["pairs", "labelled", "run"]
 Level = Literal["constraint", "response"]
+BEFORE_CHOICES = {"answers": "free"}
+"""What audits of earlier versions do not say of a judge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,8 @@ A choice is the model's own distribution, given that the reply can be read: teac
 sampled and nothing unread. All replies to a question have as many lines, and the token that would end the turn stays out. Of more than
 `questions.MOST_TOGETHER` constraints each is chosen given those before, so that its odds are conditional on them.
 LIMIT: a verdict is brought out of a model that might have given none, which is not what an endpoint pays with.
+LIMIT: choices are scored one question at a time, each with its own prompt: a GPU is handed small batches, and pointwise questions about one
+response read it again for every constraint.
 Left out on purpose: a correction for what it says to any question; odds leave that to who reads them.
 """
 
@@ -26,7 +28,7 @@ from jominy.rewards.endpoint import Reply, Usage, cut_off
 from jominy.rewards.judge import Answer, Choose
 from jominy.rewards.questions import SPELLINGS, Form, Messages
 
-MOST_TOGETHER, LENGTH_RATIO = 128, 2.0
+MOST_IN_COMPANY, LENGTH_RATIO = 128, 2.0
 """Questions that are answered freely together, and by how much the longest may be longer than the shortest."""
 ANCHOR = "\n"
 """What replies are taken to stand behind when they are cut into tokens: the end of a line, as at the end of most chat templates."""
@@ -155,7 +157,7 @@ def companies(places: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
     """
     found: list[list[int]] = []
     for place in sorted(places, key=lambda one: lengths[one]):
-        if found and len(found[-1]) < MOST_TOGETHER and lengths[place] <= LENGTH_RATIO * lengths[found[-1][0]]:
+        if found and len(found[-1]) < MOST_IN_COMPANY and lengths[place] <= LENGTH_RATIO * lengths[found[-1][0]]:
             found[-1].append(place)
         else:
             found.append([place])

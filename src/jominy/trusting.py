@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jominy.audited import Audit
+from jominy.audited import BEFORE_CHOICES, Audit
 from jominy.evidence import Evidence, percent
 from jominy.measures.trust import TrustValue
 from jominy.papers import PRECISION
@@ -44,6 +44,8 @@ UNREAD = (
     "local model choose among the replies that can be read (answers=choice), give an endpoint a larger max_tokens=, ask about one "
     "constraint at a time (--mode pointwise), or take another judge; then audit again."
 )
+ALIKE: Mapping[str, str] = {"numbered": "batch"}
+"""Ways of asking that are the same questions about two constraints and more; of a single one only the form of the reply differs."""
 UNTOLD_CODE: tuple[str, Severity] = ("reward-untold", "watch")
 UNTOLD = (
     "Nothing is surely wrong with it, and nothing surely right. Audit more responses, each of a prompt of its own: --pairs, --labelled, "
@@ -84,7 +86,7 @@ def paid_by_another(audit: Audit, reward: str | None) -> str:
         audit: of somebody.
         reward: of the run, as `--reward` takes it; None is the task's own.
     """
-    auditee = audit.source.get("auditee", {})
+    auditee = {**BEFORE_CHOICES, **audit.source.get("auditee", {})}
     if reward is None:
         return "the task's own reward"
     name, _, options = reward.partition(":")
@@ -93,7 +95,8 @@ def paid_by_another(audit: Audit, reward: str | None) -> str:
         address = address_of(asked["who"])
         model = asked["model"] if address else asked["who"].partition(":")[2]
         answers = "free" if address else asked["answers"] or LOCAL_OPTIONS["answers"]
-        same = (address or "local", model, asked["mode"], answers) == tuple(map(auditee.get, ("judge", "named", "mode", "answers")))
+        mode, audited = (ALIKE.get(one, one) for one in (asked["mode"], auditee["mode"]))
+        same = (address or "local", model, mode, answers) == (auditee["judge"], auditee["named"], audited, auditee["answers"])
     else:
         same = reward == auditee.get("reward")
     return "" if same else reward.partition(",")[0]

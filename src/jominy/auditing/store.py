@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jominy.audited import Level
+from jominy.audited import BEFORE_CHOICES, Level
 from jominy.auditing.asking import Said
 from jominy.auditing.sources import Source
 from jominy.confusion import AuditItem
@@ -60,8 +60,6 @@ response; `count` is how many the prompt has. `truth` is null where nobody knows
 beginning of what could not be read; `log_odds` of yes, in nats, is null of a free answer. `constraint_kind` is hard or soft."""
 LATER = ("log_odds", "constraint_kind")
 """Columns that files of earlier versions lack; there they are null."""
-BEFORE_CHOICES = {"answers": "free"}
-"""What earlier versions did not say of a judge."""
 
 Key = tuple[str, str, int]
 """(prompt id, response, repeat)."""

@@ -2,7 +2,8 @@
 
     cell of a type  = its items of the kind that is paid here, hard or soft; where the audit asked in no such words, all of its items
     trust of a type = lower end of the 95 % interval of its recall on false; types with few items are trusted less
-    below a bound   = the estimate is; where the audit could not tell, the type stays and is counted
+    below a bound   = the estimate is; where too many verdicts are missing, the type goes only if it would be below with every one of them
+                      right, and else stays and is counted
     precision       = that at even odds, which does not move with how many of an audit's items are satisfied
 
 Recall on false alone would take who says no to everything, or is hardly ever read, for perfect. So no trust is in a type of which more
@@ -86,7 +87,10 @@ def _cell(audit: Audit, whole: Confusion, kinds: Collection[str]) -> tuple[Confu
 def _standing(cell: Confusion, asked_as: str, bounds: Mapping[str, float], least: Mapping[str, float | None]) -> TypeStanding:
     num_items = cell.num_scored + cell.num_unscored
     unread = cell.num_unscored > bounds["unscored"] * num_items
-    why = [_below(cell.even_precision, least["precision"]), _below(cell.recall_false, least["recall on false"])]
+    best = _at_best(cell) if unread else {}
+    why = [_below(measure, least[name], best.get(name)) for name, measure in _bounded(cell).items()]
+    removed_for = "; ".join(filter(None, why))
+    kept = "" if removed_for else "kept, "
     return TypeStanding(
         type=cell.name,
         precision=cell.even_precision.value,
@@ -97,9 +101,22 @@ def _standing(cell: Confusion, asked_as: str, bounds: Mapping[str, float], least
         num_items=num_items,
         num_unread=cell.num_unscored,
         asked_as=asked_as,
-        no_trust_for=f"cannot tell: kept, {cell.num_unscored:,} of {num_items:,} unread" if unread else _refuses(cell, bounds),
-        removed_for="" if unread else "; ".join(filter(None, why)),
+        no_trust_for=f"cannot tell: {kept}{cell.num_unscored:,} of {num_items:,} unread" if unread else _refuses(cell, bounds),
+        removed_for=removed_for,
     )
+
+
+def _bounded(cell: Confusion) -> dict[str, Measure]:
+    """What a person may set a bound on."""
+    return {"precision": cell.even_precision, "recall on false": cell.recall_false}
+
+
+def _at_best(cell: Confusion) -> dict[str, float]:
+    """The highest that each could be were all missing verdicts there, and right: as if every missing one were of its side."""
+    unread = cell.num_unscored
+    violated, satisfied = cell.false_accepts + cell.true_rejects + unread, cell.true_accepts + cell.false_rejects + unread
+    accepts, passes = (cell.true_accepts + unread) / satisfied, cell.false_accepts / violated
+    return {"precision": accepts / (accepts + passes), "recall on false": (cell.true_rejects + unread) / violated}
 
 
 def _refuses(cell: Confusion, bounds: Mapping[str, float]) -> str:
@@ -110,7 +127,15 @@ def _refuses(cell: Confusion, bounds: Mapping[str, float]) -> str:
     return f"hardly ever accepted: {found.name} {found.value:.2f}, surely < {bound:g}"
 
 
-def _below(measure: Measure, bound: float | None) -> str:
-    if bound is None or measure.value is None or measure.value >= bound:
+def _below(measure: Measure, bound: float | None, best: float | None) -> str:
+    """Why a type goes; empty where it stays.
+
+    Args:
+        measure: the estimate.
+        bound: None for none.
+        best: what it could be with the missing verdicts; None where too few are missing to ask.
+    """
+    if bound is None or measure.value is None or measure.value >= bound or (best is not None and best >= bound):
         return ""
-    return f"{measure.name} {measure.value:.2f} < {bound:g}"
+    at_best = "" if best is None else f" (with the unread, {best:.2f} at best)"
+    return f"{measure.name} {measure.value:.2f} < {bound:g}{at_best}"

@@ -5,6 +5,7 @@
     --judge local:smollm2,answers=free               the same, the most likely words, as an endpoint is asked
 
     key = sha256(JSON [VERSION, address, model, temperature 0, max_tokens, answers, messages])   ->   FOLDER/ab/abcdef....json
+          (of a chosen reply without max_tokens, which choosing does not look at)
 
 A reply is written aside and renamed as soon as it is there, so a run that is cut off asks only what is left, and a second run asks nothing.
 A question without an answer is unscored for this run and asked anew by the next. A reply is kept as it came: how it is read is `questions`.
@@ -127,7 +128,8 @@ class Judge:
 
     def _key(self, version: int, more: list[str], messages: Messages) -> str:
         turns = [[message.role, message.content] for message in messages]
-        content = [version, address_of(self.name), self.model, 0.0, self.max_tokens, *more, turns]
+        longest = None if "choice" in more else self.max_tokens
+        content = [version, address_of(self.name), self.model, 0.0, longest, *more, turns]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def _answers(self, questions: Sequence[Messages], forms: Sequence[Form] | None) -> Iterator[tuple[int, Reply]]:

@@ -85,17 +85,6 @@ class Form:
         return (None if verdict is None else [verdict]), why
 
 
-def replies_to(form: Form) -> tuple[str, ...]:
-    """Every reply of that form, once, of at most MOST_TOGETHER constraints.
-
-    >>> two = Form(num_constraints=2, numbered=True)
-    >>> [two.read(reply)[0] for reply in replies_to(two)]
-    [[True, True], [True, False], [False, True], [False, False]]
-    """
-    assert form.num_constraints <= MOST_TOGETHER, "more are chosen one after the other"
-    return tuple(form.reply(verdicts) for verdicts in form.going_on())
-
-
 def error_question(prompt: Prompt, response: str) -> Messages:
     """Ask which of the ten errors makes a wrong response wrong."""
     kinds = "\n".join(f"{kind.code} {kind.name} ({kind.severity} severity): {kind.meaning}" for kind in TAXONOMY.values())

@@ -77,7 +77,9 @@ def base_of(rng: np.random.Generator, rate: float, clear: float) -> dict[str, An
     scores = np.clip(rng.normal(clear, 0.2, size=64), -1, 1)
     model = {name: {"value": 0.5, "low": 0.4, "high": 0.6} for name in ("coverage", "rectified", "auroc", "null_silhouette", "negative")}
     model |= {name: {"value": 0.5, "low": 0.3, "high": 0.7} for name in ("null_negative", "pooled_z")}
-    model |= {name: {"value": round(clear, 4), "low": clear - 0.1, "high": clear + 0.1} for name in ("silhouette", "untruncated", "balanced")}
+    model |= {
+        name: {"value": round(clear, 4), "low": clear - 0.1, "high": clear + 0.1} for name in ("silhouette", "untruncated", "balanced")
+    }
     prompts = {name: scores.round(4).tolist() for name in ("silhouette", "rectified", "balanced", "auroc")}
     prompts["null_negative"] = [0.6] * 64
     counts = {"num_rollouts": 64, "correct": correct.tolist(), "scored": [64] * 64, "lenient": None, "in_form": [60] * 64}

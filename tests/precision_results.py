@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jominy.studies.precision import design, measuring
+from jominy.studies.precision import design, judging, measuring
 from jominy.studies.precision.attending import CONSTRAINT, IRRELEVANT_ONE, NEUTRAL
 from jominy.studies.precision.design import (
     CONDITIONS,
@@ -31,8 +31,8 @@ from jominy.studies.results import read_results
 START = 0.3
 PRICES = {"1": [0.09, 0.11, 0.1, 0.1, 0.1], "2": [0.2, 0.21, 0.19, 0.2, 0.2], "3": [0.4, 0.4, 0.38, 0.42, 0.4]}
 """Seconds a question in five rounds: 0.1, 0.2 and 0.4, and a spread."""
-ASKED = {FULL_MIX: {"0": 48, "1": 320, "2": 280, "3": 120}, REFINED: {"0": 48, "1": 720}}
-"""Of a run's 24 x 4 x 8 responses, by how many constraints a judge is asked about."""
+ASKED = {FULL_MIX: {"0": 40, "1": 260, "2": 240, "3": 100}, REFINED: {"0": 40, "1": 600}}
+"""Of a run's 20 x 4 x 8 responses, by how many constraints a judge is asked about."""
 AS_CLAIMED: Mapping[str, float] = {
     HARD_CODE: 0.40,
     HARD_JUDGE: 0.15,
@@ -112,6 +112,8 @@ def grid_gain(arm: str, how: Planted) -> float:
     """By hand: the factor 1 - rate of the full gain; a cue costs on top."""
     if arm == TRUE:
         return how.full_gain
+    if arm == design.MATCHED:
+        return 0.18 * how.full_gain
     kind, rate = arm.split("_")[:2]
     gain = how.full_gain * (1 - int(rate) / 100)
     return gain - how.cue_cost if kind == "cue" else gain + how.reject_lead if kind == "reject" else gain
@@ -121,7 +123,7 @@ def base_of(rng: np.random.Generator, cell: Any, settings: Any, how: Planted) ->
     counts = {"num_rollouts": 8, "correct": rng.binomial(8, START, size=16).tolist(), "scored": [8] * 16}
     more: dict[str, Any] = {}
     if cell["group"] == "judges":
-        told = [judged(mode, answers, how) for mode in ("numbered", "pointwise") for answers in ("choice", "free")]
+        told = [judged(mode, answers, how) for mode, answers in judging.WAYS]
         more["judges"] = {"told": told, "prices": PRICES}
     if cell.get("further"):
         size = settings.further_prompts
@@ -130,7 +132,12 @@ def base_of(rng: np.random.Generator, cell: Any, settings: Any, how: Planted) ->
         types = {name: design.SEEN if name.startswith("seen") else design.UNSEEN for name in cell["further"]}
         more["types"] = {name: list(of) * (size // 6) for name, of in types.items()}
     if cell["group"] == "refine":
-        pilot = {"seconds": {"drawing": 18.0, "grading": 2.0}, "num_responses": 256, "asked": {"0": 16, "1": 120, "2": 80, "3": 40}}
+        pilot = {
+            "seconds": {"drawing": 18.0, "grading": 2.0},
+            "num_responses": 256,
+            "num_never_right": 9,
+            "asked": {"0": 16, "1": 120, "2": 80, "3": 40},
+        }
         kinds = {FULL_MIX: {"soft": 100, "hard": 40}, REFINED: {"soft": 60, "hard": 38}}
         more["pool"] = {"num_prompts": 64, "num_learnable": 62, "num_refined": 60, "why": {"cut": 40}, "constraints": kinds, "pilot": pilot}
     return {**counts, "lenient": None, "in_form": [8] * 16, "advice": {}, "strength": "undecided", "more": more}
@@ -181,7 +188,7 @@ def run_of(
     reached = float(np.clip(START + gain + rng.normal(0, 0.005), 0, 1))
     ways = [rng.binomial(settings.eval_rollouts, START + (reached - START) * part, size=settings.eval_prompts) for part in (0.5, 1.0)]
     evaluations: list[dict[str, Any]] = [
-        {"step": step, "right": way.tolist()} for step, way in zip((0, 12, 24), (before, *ways), strict=True)
+        {"step": step, "right": way.tolist()} for step, way in zip((0, 10, 20), (before, *ways), strict=True)
     ]
     rises = {"paid": [0.3, 0.2, 0.4], "gold": [0.0, -0.1, 0.1], "gap": [0.3, 0.2, 0.4]}
     watch: dict[str, Any] = {
@@ -193,7 +200,7 @@ def run_of(
         "met": [[1, 30, 10, 0, 88, 0], [10, 30, 40, 0, 58, 0]],
     }
     seconds = how.seconds[arm == REFINED] * (1 + 0.01 * seed)
-    spent = {"seconds": {"sampling": seconds, "grading": 0.0, "update": 0.0}, "asked": ASKED.get(arm, {"0": 768})}
+    spent = {"seconds": {"sampling": seconds, "grading": 0.0, "update": 0.0}, "asked": ASKED.get(arm, {"0": 640})}
     more: dict[str, Any] = {"watch": watch, "spent": spent, "evaluations": evaluations}
     more["cue"] = [0.1, 0.5] if cell["group"] in LAB_GROUPS else None
     size = settings.further_prompts
@@ -203,6 +210,9 @@ def run_of(
     if cell["group"] == "hard" and arm in measuring.LOOKED_AT:
         looks = how.look if arm == TRUE else how.look_anyway
         more["attention"] = {name: look_of(rng, settings.attention_prompts, looks, how.hidden) for name in cell["further"]}
+        if arm != measuring.HIDDEN_FROM:
+            for look in more["attention"].values():
+                del look["passes"]
     counted = {"before": before.tolist(), "after": ways[-1].tolist(), "num_rollouts": settings.eval_rollouts, "kl_nats": [0.01]}
     logged = {"reward": [], "pass_rate": [], "num_live_prompts": [], "unique_live_prompts": 5, "first_live_step": 1}
     place = {"seconds": 10.0, "cpu_seconds": 9.0, "environment": 0, "status": "finished", "why": ""}

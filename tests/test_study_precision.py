@@ -12,15 +12,31 @@ import numpy as np
 import pytest
 
 from jominy.auditing import audit
+from jominy.auditing.pairs import make_pairs
 from jominy.conclusion import Claim
 from jominy.engines.local import LocalEngine
 from jominy.measures.attention import SpanMass, beyond_control
 from jominy.rewards.spurious import load_group_reward
 from jominy.specs.auditing import AuditSpec, TruthSpec
 from jominy.store import read_json
+from jominy.studies import precision, running
 from jominy.studies.concluding import conclude
 from jominy.studies.jobs import Bench
-from jominy.studies.precision import claims, costs, design, grid, knowing, looking, measuring, paper, refinement, told, witnesses
+from jominy.studies.precision import (
+    attending,
+    claims,
+    costs,
+    design,
+    grid,
+    judging,
+    knowing,
+    looking,
+    measuring,
+    paper,
+    refinement,
+    told,
+    witnesses,
+)
 from jominy.studies.precision.attending import CONSTRAINT, IRRELEVANT_ONE, NEUTRAL, with_controls
 from jominy.studies.precision.columns import columns_of, table_of_columns, told_in
 from jominy.studies.precision.design import (
@@ -34,7 +50,7 @@ from jominy.studies.precision.design import (
     TRUE,
 )
 from jominy.studies.reading import read_runs
-from jominy.studies.running import study
+from jominy.studies.running import StudyFailed, study
 from jominy.tasks.loading import load_task
 from tests import tiny
 from tests.precision_results import CONTRARY, Planted, planted
@@ -52,17 +68,18 @@ def test_what_is_planted_as_claimed_agrees(tmp_path: Path) -> None:
     found = verdicts(planted(tmp_path))
     assert {code: claim.verdict for code, claim in found.items()} == dict.fromkeys(found, "agrees")
     assert set(paper.PRIMARY) <= set(found)
-    # two lab cells, nine arms, five seeds
-    assert found["iid-shrinks"].ran.startswith("90 runs in 2 cells")
-    # 5 seeds, 2 cells, 3 rates
-    assert "by a cue 30 of 30; without 0 of 30" in found["systematic-hacked"].found
+    # two lab cells, thirteen arms, four seeds
+    assert found["iid-shrinks"].ran.startswith("104 runs in 2 cells")
+    # 4 seeds, 2 cells, 3 rates
+    assert "by a cue 24 of 24; without 0 of 24" in found["systematic-hacked"].found
+    assert "9 were never right in it" in found["refined-better"].ran
     assert "100 soft and 40 hard before, 60 soft and 38 hard after" in found["refined-better"].ran
-    # seed s: 200 (1 + s / 100) + 32 + 56 + 48 s of a judge against 60 (1 + s / 100) + 72 s; at s = 2 340 and 133.2, so 60.8 % less;
-    # the pilot: 20 + 12 + 16 + 16 = 64 s, which makes it 42.0 %, and pays for itself in 64 / 206.8 runs
-    assert "Reduction without the pilot 60.8 %" in found["refined-faster"].found
-    assert "with the pilot 42.0 %" in found["refined-faster"].found
+    # seed s: 200 (1 + s / 100) + 26 + 48 + 40 s of a judge against 60 (1 + s / 100) + 60 s; at s = 1.5 317 and 120.9, so 61.9 % less;
+    # the pilot: 20 + 12 + 16 + 16 = 64 s, which makes it 41.7 %, and pays for itself in 64 / 196.1 runs
+    assert "Reduction without the pilot 61.9 %" in found["refined-faster"].found
+    assert "with the pilot 41.7 %" in found["refined-faster"].found
     assert "The pilot takes 64 s and pays for itself in 0.3 runs" in found["refined-faster"].found
-    assert "5 of 5 seeds with something to reach" in found["refined-to-score"].found
+    assert "4 of 4 seeds with something to reach" in found["refined-to-score"].found
 
 
 def test_the_contrary_disagrees(tmp_path: Path) -> None:
@@ -92,11 +109,20 @@ def test_attention_that_any_training_moves_is_no_skill(tmp_path: Path) -> None:
 
 def test_without_prices_nothing_is_said_of_time(tmp_path: Path) -> None:
     results = planted(tmp_path)
-    results["cells"][[cell["group"] for cell in results["cells"]].index("judges")]["base"]["more"]["judges"]["prices"] = {}
+    judges_of(results)["prices"] = {}
     found = verdicts(results)
     assert {found[code].verdict for code in ("refined-faster", "refined-to-score")} <= {"cannot tell", "disagrees"}
     assert found["refined-faster"].verdict == "cannot tell"
     assert "not measured" in found["refined-faster"].ran
+
+
+@pytest.mark.parametrize(("swings", "verdict"), [(False, "agrees"), (True, "cannot tell")])
+def test_prices_that_swing_leave_open_who_is_faster(tmp_path: Path, swings: bool, verdict: str) -> None:
+    """Runs of 10 s beside a judge, 600 questions each: those about several cost a little more, or more and less by turns."""
+    results = planted(tmp_path, Planted(seconds=(10.0, 10.0)))
+    one, more = ([0.1, 0.9, 0.1, 0.9, 0.1], [0.9, 0.1, 0.9, 0.1, 0.9]) if swings else ([0.1] * 5, [0.11] * 5)
+    judges_of(results)["prices"] = {"1": one, "2": more, "3": more}
+    assert verdicts(results)["refined-faster"].verdict == verdict
 
 
 def test_gains_that_do_not_follow_the_factor_are_told(tmp_path: Path) -> None:
@@ -126,9 +152,49 @@ def test_a_judge_that_always_says_the_same_is_not_judged_by_it(tmp_path: Path, s
     assert "SmolLM2 tells 50.0 %" in found["judge-misses"].found
 
 
+def judges_of(results: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(cell for cell in results["cells"] if cell["group"] == "judges")["base"]["more"]["judges"]
+    return found
+
+
 def told_of(results: dict[str, Any]) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = next(cell for cell in results["cells"] if cell["group"] == "judges")["base"]["more"]["judges"]["told"]
+    told: list[dict[str, Any]] = judges_of(results)["told"]
     return told
+
+
+def test_odds_that_see_no_more_at_the_bound_than_a_coin_miss_nothing_by_it(tmp_path: Path) -> None:
+    """Odds go by the prompt, and within each the violated is a hair below: all pairs are told apart, and a bound sees 3 % of anything."""
+    results = planted(tmp_path)
+    for one in told_of(results):
+        pairs = one["sources"]["pairs"]
+        if one["answers"] == "choice":
+            ways = zip(pairs["prompt"], pairs["truth"], strict=True)
+            pairs["odds"] = [prompt * 37 % 240 / 24 - (0.0 if truth else 0.001) for prompt, truth in ways]
+    found = verdicts(results)["judge-misses"]
+    assert found.verdict == "cannot tell"
+    assert "SmolLM2 tells 100.0 %" in found.found
+    assert "(a coin that passes as many: 3 %)" in found.found
+    seen = float(found.found.partition("at the bound recall on false ")[2].split()[0])
+    assert seen < 8
+
+
+def test_free_answers_that_lean_to_no_do_not_disagree(tmp_path: Path) -> None:
+    """It accepts a tenth of what is satisfied and nothing that is violated: all violations are seen, as by who always says no."""
+    results = planted(tmp_path)
+    pairs = told_of(results)[0]["sources"]["pairs"]
+    sources = {}
+    for name, one_in in (("no", 10), ("mostly_yes", 1)):
+        said = [int(truth == 1 and prompt % one_in == 0) for truth, prompt in zip(pairs["truth"], pairs["prompt"], strict=True)]
+        sources[name] = {**pairs, "said": said, "odds": [None] * len(said)}
+    results["cells"] = [{**cell, "base": None} for cell in results["cells"]]
+    found = {}
+    for name, columns in sources.items():
+        one = {"judge": name, "mode": "batch", "answers": "free", "folder": name, "notes": {}, "sources": {"pairs": columns}}
+        found[name] = verdicts({**results, "more": {"audits": [one]}})["judge-misses"]
+    # 24 of 240 pairs are won and the others ties
+    assert "no tells 55.0 %" in found["no"].found
+    assert "recall on false 100.0 %" in found["no"].found
+    assert {name: claim.verdict for name, claim in found.items()} == {"no": "cannot tell", "mostly_yes": "disagrees"}
 
 
 def test_a_judge_that_leans_to_no_is_judged_by_what_it_knows(tmp_path: Path) -> None:
@@ -155,24 +221,29 @@ def test_another_judge_is_a_further_witness(tmp_path: Path) -> None:
     """One who sees everything disagrees; beside one who agrees that is no verdict, and a folder that cannot be used says why."""
     results = planted(tmp_path)
     pairs = told_of(results)[0]["sources"]["pairs"]
-    seer = {"judge": "seer at http://h/v1", "mode": "batch", "answers": "free", "folder": "seer", "notes": {}}
+    seer = {"judge": "seer", "mode": "batch", "answers": "free", "folder": "seer", "notes": {}}
     sees = {**pairs, "said": pairs["truth"], "odds": [None] * 960}
     other = {"folder": "old", "why": "it holds verdicts on whole responses"}
-    results["more"] = {"audits": [other, {**seer, "sources": {"pairs": sees}}]}
+    again = {**seer, "mode": "numbered", "folder": "seer-2", "sources": {"pairs": pairs}}
+    results["more"] = {"audits": [other, {**seer, "sources": {"pairs": sees}}, again]}
     found = verdicts(results)
     assert found["judge-misses"].verdict == "cannot tell"
-    assert "seer at http://h/v1 tells 100.0 %" in found["judge-misses"].found
+    assert "seer tells 100.0 %" in found["judge-misses"].found
     assert "seer" not in found["pointwise-sees-more"].found, "it was asked in one way"
     # a single constraint in another form stays out: 2 minus 3
-    assert "seer at http://h/v1, share of pairs by number of constraints in a question 2: 100.0 %" in found["more-is-harder"].found
+    assert "seer, share of pairs by number of constraints in a question 2: 100.0 %" in found["more-is-harder"].found
     alone = {**results, "cells": [{**cell, "base": None} for cell in results["cells"]]}
     assert verdicts(alone)["judge-misses"].verdict == "disagrees"
     text = {section.code: section for section in conclude(results).sections}["judge"]
     assert "`audits/old` is no further judge: it holds verdicts on whole responses." in text.text
+    assert "`audits/seer-2` asks as `audits/seer` does, so it decides no claim." in text.text
+    assert [table.caption for table in text.tables[1:]] == ["SmolLM2 by constraint type, pairs", "seer by constraint type, pairs"]
+    # the type, and two recalls in each of three ways, and of two
+    assert [len(table.header) for table in text.tables[1:]] == [7, 5]
     rows = [row[0].text for row in text.tables[0].rows]
-    assert {"seer at http://h/v1, one call: pairs", "SmolLM2, one call, in its own words: pairs"} <= set(rows)
+    assert {"seer, one call: pairs", "SmolLM2, one call, in its own words: pairs"} <= set(rows)
     assert "SmolLM2, pointwise, chosen: pairs, at recall on true 97 %" in rows
-    assert "seer at http://h/v1, one call: probes" not in rows
+    assert "seer, one call: probes" not in rows
 
 
 class Yes(ScriptedEngine):
@@ -201,6 +272,17 @@ def test_audits_in_the_folder_are_read_and_remembered(tmp_path: Path) -> None:
     # half of the responses violate one constraint each
     assert pairs["truth"].count(0) == len(set(pairs["response"])) // 2 == len(pairs["ids"])
     assert len(by_name["yes"]["sources"]["probe"]["said"]) > 0
+    content = read_json(out / "yes" / "audit.json")
+    named = content["source"]["auditee"]
+    del named["answers"]
+    (out / "yes" / "audit.json").write_text(json.dumps(content).replace('"local"', '"http://node7:8000/v1"'))
+    before = witnesses.more_of_folder(tmp_path, {})["audits"][1]
+    assert (before["judge"], before["answers"]) == ("someone", "free"), "as an earlier version wrote it"
+    assert "node7" not in json.dumps(before)
+    del named["mode"]
+    (out / "yes" / "audit.json").write_text(json.dumps(content))
+    unsaid = witnesses.more_of_folder(tmp_path, {})["audits"][1]
+    assert unsaid == {"folder": "yes", "why": "yes/audit.json does not say mode of its judge; audit once more, --overwrite"}
     shutil.rmtree(out)
     assert witnesses.more_of_folder(tmp_path, found) == found, "results without their folder keep what they had"
     assert witnesses.more_of_folder(tmp_path, {}) == {}
@@ -228,17 +310,19 @@ def test_any_moment_of_a_study_can_be_concluded(tmp_path: Path) -> None:
     grid = {row[0].text: row for row in tables["grid"][0].rows}
     # by hand: 10 of 98 wrong were paid in the first step, 50 of 196 in both
     assert grid["false accepts 0.3"][4].text == "10.2 / 0.0 then 25.5 / 0.0"
-    assert grid["code pays"][-1].text == "0 of 5"
+    assert grid["code pays"][-1].text == "0 of 4"
+    # 1 - .79 - .03
+    assert grid["the paper's judge: false accepts 0.79, false rejects 0.03"][1].text == "18.0"
     *types, paid = [table for table in tables["further"] if table.folded]
     by_condition = {row[0].text: row for row in paid.rows}
     # the rule of hacking is planted to hold wherever no cue decides; rises are of 30 points and of none
-    assert [entry.text for entry in by_condition[HARD_BLIND][1:]] == ["10.2 / 0.0 then 25.5 / 0.0", "+30.0", "0.0", "0 of 5"]
+    assert [entry.text for entry in by_condition[HARD_BLIND][1:]] == ["10.2 / 0.0 then 25.5 / 0.0", "+30.0", "0.0", "0 of 4"]
     # two further tasks that are said hard, six types each; once satisfied, once followed
     assert [len(table.rows) for table in types] == [12, 12]
     assert types[0].rows[0][0].text == "seen, hard: under_15_words"
     assert types[0].rows[0][1].text == "25.0 / 25.0"
     assert grid["false accepts by a cue of sums, 0.5"][5].text == "10.0 to 50.0"
-    assert grid["false accepts by a cue of sums, 0.5"][-1].text == "5 of 5"
+    assert grid["false accepts by a cue of sums, 0.5"][-1].text == "4 of 4"
 
 
 def test_tests_of_one_policy_are_no_seeds_of_their_own(tmp_path: Path) -> None:
@@ -246,20 +330,20 @@ def test_tests_of_one_policy_are_no_seeds_of_their_own(tmp_path: Path) -> None:
     results = planted(tmp_path)
     for run in results["runs"]:
         if run["cell"] == "smollm2, hard":
-            run["more"]["further"] = {name: [1 + (run["seed"] > 2)] * 36 for name in run["more"]["further"]}
+            run["more"]["further"] = {name: [1 + (run["seed"] > 1)] * 36 for name in run["more"]["further"]}
     runs = read_runs(results)
     view, tests = told.on_further(runs), told.tests_of(runs)
     (one, seeds), (four, _) = (told.lead_on(view, {HARD_CODE: 1.0}, of) for of in (tests[:1], tests))
-    # before: round(4 * 0.3) = 1 of 4 responses; after: 1 and 2, so gains are 0, 0, 0, 1/4, 1/4
-    assert one.value == pytest.approx(0.1)
-    assert four.value == pytest.approx(0.1)
-    assert seeds == 5
+    # before: round(4 * 0.3) = 1 of 4 responses; after: 1 and 2, so gains are 0, 0, 1/4, 1/4
+    assert one.value == pytest.approx(0.125)
+    assert four.value == pytest.approx(0.125)
+    assert seeds == 4
     assert four.low == pytest.approx(one.low)
     assert four.low is not None
-    # Student over seeds: sd = 0.1369, error 0.0612, t_4 = 2.78
-    assert four.low == pytest.approx(0.1 - 2.78 * 0.0612, abs=0.06)
+    # Student over seeds: sd = 0.1443, error 0.0722, t_3 = 3.18
+    assert four.low == pytest.approx(0.125 - 3.18 * 0.0722, abs=0.08)
     by_type = told.lead_on(view, {HARD_CODE: 1.0}, tests[:1], type="question")[0]
-    assert by_type.value == pytest.approx(0.1)
+    assert by_type.value == pytest.approx(0.125)
     assert by_type.num_prompts == 6
 
 
@@ -433,7 +517,7 @@ def test_a_share_that_could_be_anything_agrees_with_no_factor(tmp_path: Path) ->
     results = planted(tmp_path)
     for run in results["runs"]:
         if run["arm"].startswith("accept"):
-            move = (-5, -2, 0, 2, 5)[run["seed"]]
+            move = (-5, -2, 2, 5)[run["seed"]]
             run["after"] = np.clip(np.array(run["after"]) + move, 0, run["num_rollouts"]).tolist()
     assert verdicts(results)["iid-factor"].verdict == "cannot tell"
 
@@ -442,10 +526,10 @@ def test_intervals_that_hold_together_by_hand(tmp_path: Path) -> None:
     runs = read_runs(planted(tmp_path))
     arms = grid.everywhere(runs, "accept_30")
     one = grid.share_of(runs, arms)
-    all_four = grid.together(one, runs)
-    assert None not in (one.low, one.value, all_four.low)
-    # 8 degrees of freedom: t at 1 - .025 / 4 is 3.206, at .975 it is 2.306
-    assert (all_four.low - one.value) / (one.low - one.value) == pytest.approx(3.206 / 2.306, rel=0.01)  # type: ignore[operator]
+    all_five = grid.together(one, runs)
+    assert None not in (one.low, one.value, all_five.low)
+    # 6 degrees of freedom: t at 1 - .025 / 5 is 3.707, at .975 it is 2.447
+    assert (all_five.low - one.value) / (one.low - one.value) == pytest.approx(3.707 / 2.447, rel=0.01)  # type: ignore[operator]
 
 
 def test_the_full_design_is_what_the_issue_asks_for() -> None:
@@ -453,19 +537,19 @@ def test_the_full_design_is_what_the_issue_asks_for() -> None:
     arms = {group: set(one.arms) for group, one in full.settings.items()}
     rewards = {arm.name: arm.reward for arm in full.arms}
     rates = {arm.name: arm.reward for arm in full.arms if arm.family == "noise"}
-    assert sum("accept" in name for name in rates) == 4
+    assert sum("accept" in name for name in rates) == 5
     for group in LAB_GROUPS:
         cell = next(cell for cell in full.cells if cell.group == group)
         task = load_task(cell.task)
-        assert len(arms[group]) == 9
+        assert len(arms[group]) == 13
         for name in arms[group] & set(rates):
             load_group_reward(rates[name], task)
-        assert full.settings[group].seeds == 5
+        assert full.settings[group].seeds == 4
     assert {(one.group, one.arm) for one in CONDITIONS} == {
         (group, arm) for group in ("hard", "mixed", "soft", "refine") for arm in arms[group]
     }
     planned = sum(len(one.arms) * one.seeds for one in full.settings.values())
-    assert planned == 90 + 5 * (3 + 1 + 2 + 2)
+    assert planned == 4 * 2 * 13 + 4 * (3 + 1 + 2 + 2)
     assert all(f"false_accept={rate:g}" in rates[design.noise_arm("cue", rate, "sums")] for rate in CUED)
     # one rate of errors: by chance, by type, on what is soft
     assert all("false_accept=0.79,false_reject=0.03" in rewards[name] for name in (JUDGE_ALL, design.JUDGE))
@@ -473,7 +557,10 @@ def test_the_full_design_is_what_the_issue_asks_for() -> None:
     assert full.settings["judges"].audit_pairs > 0
     assert full.settings["hard"].attention_prompts > 0
     assert set(measuring.LOOKED_AT) <= arms["hard"]
-    assert next(iter(full.settings)) == "refine"
+    assert measuring.HIDDEN_FROM in measuring.LOOKED_AT
+    assert list(full.settings) == ["judges", "refine", *LAB_GROUPS, "hard", "soft", "mixed"]
+    # both halves of the judge that is blind by seed
+    assert full.settings["hard"].seeds % len(design.SEEN_BY_SEED) == 0
 
 
 def test_blind_types_are_balanced_and_by_seed() -> None:
@@ -507,6 +594,13 @@ def test_no_style_earns_much_more_than_half() -> None:
                 for digits in ("include_digit", "no_digits")
             ]
             assert max(sum(types <= style for types in asked) for style in styles) < 0.52 * len(asked)
+
+
+def test_the_blind_judge_has_exact_signal_where_its_type_is_asked() -> None:
+    prompts = load_task(next(cell.task for cell in design.CELLS if cell.group == "hard")).prompts(600, 2)
+    for name in design.SEEN_BY_SEED:
+        # two of six types, of which two pairs exclude each other
+        assert sum(name in prompt.info["types"] for prompt in prompts) / len(prompts) == pytest.approx(0.37, abs=0.06)
 
 
 def test_bare_requests_ask_for_nothing() -> None:
@@ -543,7 +637,84 @@ def test_controls_stand_beside_the_constraint() -> None:
         assert (asked.spans[NEUTRAL][0] < first) == (asked.spans[IRRELEVANT_ONE][0] < first) == (number % 2 == 0)
 
 
-def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path) -> None:
+class Reader(ScriptedEngine):
+    """Counts what is scored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[Any]] = []
+
+    def logprobs(self, rows: Any) -> Any:
+        self.calls.append(list(rows))
+        return super().logprobs(rows)
+
+
+def test_a_price_is_of_a_question_and_one_reply() -> None:
+    """However many replies there are to choose from."""
+    reader = Reader()
+    items = make_pairs(1, pairs_per_cell=1, options="question,no_commas,exclamation")
+    prices = judging.prices_of(lambda: reader, items)
+    assert {number: len(rounds) for number, rounds in prices.items()} == {"1": 6, "2": 6, "3": 6}
+    assert {len(rows) for rows in reader.calls} == {1}
+    # once each to begin with, then six questions of each number in six rounds
+    assert len(reader.calls) == 3 + 6 * 3 * 6
+    said = {"".join(map(chr, rows[0].completion_ids)) for rows in reader.calls}
+    assert said == {"yes", "1: yes\n2: yes", "1: yes\n2: yes\n3: yes"}
+
+
+def test_a_judge_at_work_shows_how_far_it_is(tmp_path: Path) -> None:
+    cell = next(cell for cell in design.CELLS if cell.group == "judges")
+    folder = tmp_path / cell.folder
+    assert precision.STUDY.under_way is not None
+    assert precision.STUDY.under_way(folder, cell) == ""
+    for name in ("a", "b", "c"):
+        file = tmp_path / f"{cell.folder}-audit-numbered-choice" / "judge" / name / f"{name}.json"
+        file.parent.mkdir(parents=True)
+        file.write_text("{}")
+    (tmp_path / f"{cell.folder}-audit-pointwise-choice").mkdir()
+    assert precision.STUDY.under_way(folder, cell) == "numbered-choice 3 questions, pointwise-choice 0 questions"
+
+
+def test_what_is_the_starts_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, loaded = LocalEngine.of(tiny.model("llama"), tiny.tokenizer(), name="tiny"), list[str]()
+
+    def load(name: str) -> LocalEngine:
+        loaded.append(name)
+        return engine
+
+    monkeypatch.setattr(LocalEngine, "load", staticmethod(load))
+    settings = replace(design.TINY, attention_prompts=2, max_tokens=4)
+    further = {name: design.FURTHER[name] for name in ("seen, hard", "unseen, soft")}
+    looks = [attending.attention_of("someone", engine, further, settings) for _ in range(2)]
+    hiding = attending.hiding_of("someone", engine, further, settings)
+    assert loaded == ["someone"]
+    assert looks[0] == looks[1]
+    for look in looks[0].values():
+        for before, after in look["corrected"].values():
+            assert before == after, "nobody has trained it"
+            assert len(before) == 2
+    assert all(both["start"] == both["trained"] for both in hiding.values())
+    attending.starts.cache_clear()
+    found = [measuring.further_of_start(tmp_path, "someone", further, settings) for _ in range(2)]
+    assert loaded == ["someone"] * 2
+    assert found[0] == found[1] == measuring.further_of(engine, further, settings)
+    measuring.further_of_start(tmp_path, "someone", further, replace(settings, further_rollouts=1))
+    assert len(loaded) == 3
+
+
+def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "base" / "tiny-judge-audit-numbered-choice"
+    there.mkdir(parents=True)
+    (there / "run.json").write_text("{}")
+    with pytest.raises(StudyFailed, match="holds a run; an audit has a folder of its own"):
+        study("precision", tmp_path, scale="smoke", quiet=True)
+    results = read_json(tmp_path / "results.json")
+    unpriced = {claim.code: claim for claim in claims.claims(read_runs(results))}
+    assert "not measured" in unpriced["refined-faster"].ran
+    assert "no judge" not in unpriced["refined-better"].ran
+    assert {unpriced[code].verdict for code in ("refined-faster", "judge-misses")} == {"cannot tell"}
+    assert {run["cell"] for run in results["runs"]} == {cell.name for cell in design.design("smoke").cells if cell.group != "judges"}
+    shutil.rmtree(there)
     study("precision", tmp_path, scale="smoke", quiet=True)
     results = read_json(tmp_path / "results.json")
     smoke = design.design("smoke")
@@ -552,7 +723,7 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path) -> None:
     }
     bases = {cell["group"]: cell["base"]["more"] for cell in results["cells"]}
     told_there = {(one["mode"], one["answers"]): one["sources"] for one in bases["judges"]["judges"]["told"]}
-    assert told_there.keys() == {(mode, answers) for mode in ("numbered", "pointwise") for answers in ("choice", "free")}
+    assert told_there.keys() == {("numbered", "choice"), ("numbered", "free"), ("pointwise", "choice")}
     for (_, answers), sources in told_there.items():
         pairs = sources["pairs"]
         assert set(pairs["count"]) == {1, 2, 3}
@@ -570,9 +741,15 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path) -> None:
     assert {number: len(rounds) for number, rounds in bases["judges"]["judges"]["prices"].items()} == {"1": 6, "2": 6, "3": 6}
     known = {claim.code: claim for claim in claims.claims(read_runs(results))}
     assert {"hard-over-soft", "hard-over-mix", "wording", "precision-on-soft", "blind-types"} <= known.keys()
-    assert "0 of " in known["judge-misses"].found
-    assert "%" in known["pointwise-sees-more"].found
+    # chosen verdicts: two ends of a pair in each of 1 to 3 constraints, each of 25 types once
+    num_asked = len(told_there["numbered", "choice"]["pairs"]["said"])
+    assert f"0 of {num_asked} without a verdict" in known["judge-misses"].found
+    assert "SmolLM2: " in known["pointwise-sees-more"].found
+    assert "of the pairs one at a time" in known["pointwise-sees-more"].found
     assert bases["refine"]["pool"]["constraints"][REFINED]["soft"] <= bases["refine"]["pool"]["num_refined"]
+    assert 0 <= bases["refine"]["pool"]["pilot"]["num_never_right"] <= 8
+    assert len(list((tmp_path / "base").glob("further-*.json"))) == 1, "drawn once for four cells"
+    assert all(bases[group]["further"] == bases["hard"]["further"] for group in ("soft", "mixed", "refine"))
     assert sum(bases["refine"]["pool"]["pilot"]["asked"].values()) == bases["refine"]["pool"]["pilot"]["num_responses"] == 8 * 4
     assert bases["hard"]["types"].keys() == bases["hard"]["unasked"].keys() == bases["hard"]["further"].keys()
     for run in results["runs"]:
@@ -590,19 +767,31 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path) -> None:
             assert run["more"]["evaluations"][-1]["right"] == run["after"]
         looked = run["cell"] == "tiny, hard" and run["arm"] in measuring.LOOKED_AT
         assert ("attention" in run["more"]) == looked
+        if looked:
+            hidden = run["arm"] == measuring.HIDDEN_FROM
+            assert all(("passes" in one) == hidden for one in run["more"]["attention"].values())
     look = next(run["more"]["attention"] for run in results["runs"] if "attention" in run["more"])
     assert len(look["unseen, soft"]["corrected"][NEUTRAL][1]) == 2
     assert {"README.md", "report.html", "conclusion.json"} <= {path.name for path in tmp_path.iterdir()}
     readme = (tmp_path / "README.md").read_text()
-    assert all(f"## {title}" in readme for title in ("The noise grid", "Refinement", "Attention", "SmolLM2 as a judge"))
+    assert all(f"## {title}" in readme for title in ("The noise grid", "Refinement", "Attention", "Language models as judges"))
     kept = (tmp_path / "results.json").read_bytes()
     study("precision", tmp_path, scale="smoke", quiet=True)
     assert (tmp_path / "results.json").read_bytes() == kept
     assert json.loads(kept)["study"] == "precision"
-    (there,) = [path for path in (tmp_path / "base").iterdir() if path.name.endswith("-audit-numbered-choice")]
     shutil.copytree(there, tmp_path / "audits" / "again")
     study("precision", tmp_path, scale="smoke", quiet=True)
     further = read_json(tmp_path / "results.json")["more"]["audits"]
     assert [one["folder"] for one in further] == ["again"]
     assert further[0]["sources"]["pairs"] == told_there["numbered", "choice"]["pairs"]
     assert f"{further[0]['judge']}, one call: pairs" in (tmp_path / "README.md").read_text()
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "audits" / "again" / "audit.json").write_text("{}")
+
+    def broken(out: Path, known: Any) -> Any:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(running, "load_study", lambda name: replace(precision.STUDY, more_of_folder=broken))
+    with pytest.raises(OSError, match="the disk is gone"):
+        study("precision", tmp_path, scale="smoke", quiet=True)
+    assert (tmp_path / "README.md").read_text() != "", "the runs are written whatever lies beside them"

@@ -8,11 +8,27 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 Advance = Callable[[int, int], None]
 """(finished items, drawn tokens) since the last call."""
 
 PLAIN_LINE_EVERY_S = 15.0
+PLAIN_SIGN_EVERY_S = 60.0
+"""The same of a sign that a job is alive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobBar:
+    """What moves a bar over jobs.
+
+    Example: bar.end("smollm2, hard: judge_all, seed 0")
+    """
+
+    end: Callable[[str], None]
+    """A job has ended; which, and what came of it."""
+    say: Callable[[str], None]
+    """How far those in hand are, in words; the bar stays where it is."""
 
 
 @contextmanager
@@ -94,28 +110,43 @@ def note(text: str, *, quiet: bool = False) -> None:
 
 
 @contextmanager
-def job_bar(title: str, num_jobs: int, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A bar over jobs with the time left; yields the function that is told which job has ended. Elsewhere one line a job."""
+def job_bar(title: str, num_jobs: int, *, quiet: bool = False) -> Iterator[JobBar]:
+    """A bar over jobs with the time left. Elsewhere one line a job, and now and then one on those in hand."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     if quiet:
-        yield lambda said: None
+        yield JobBar(end=lambda said: None, say=lambda said: None)
         return
     console = Console(stderr=True)
     if not console.is_terminal:
-        done, started = 0, time.monotonic()
-
-        def tell(said: str) -> None:
-            nonlocal done
-            done += 1
-            left = (time.monotonic() - started) / done * (num_jobs - done)
-            console.print(f"{title} {done}/{num_jobs}, {left / 60:.0f} min left: {said}")
-
-        yield tell
+        yield _plain_jobs(console.print, title, num_jobs)
         return
     words = TextColumn("{task.fields[said]}")
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), words, TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(title, total=num_jobs, said="")
-        yield lambda said: progress.update(bar, advance=1, said=said)
+        yield JobBar(
+            end=lambda said: progress.update(bar, advance=1, said=said),
+            say=lambda said: progress.update(bar, said=said),
+        )
+
+
+def _plain_jobs(print_line: Callable[[str], None], title: str, num_jobs: int) -> JobBar:
+    done, started = 0, time.monotonic()
+    last, shown = started, ""
+
+    def end(said: str) -> None:
+        nonlocal done, last
+        done, last = done + 1, time.monotonic()
+        left = (last - started) / done * (num_jobs - done)
+        print_line(f"{title} {done}/{num_jobs}, {left / 60:.0f} min left: {said}")
+
+    def say(said: str) -> None:
+        nonlocal last, shown
+        now = time.monotonic()
+        if said != shown and now - last >= PLAIN_SIGN_EVERY_S:
+            last, shown = now, said
+            print_line(f"{title} {done}/{num_jobs}: {said}")
+
+    return JobBar(end=end, say=say)

@@ -79,8 +79,10 @@ def study(
         finally:
             from jominy.studies.writing import write_study
 
-            _read_folder(name, out, results)
-            write_study(out, results)
+            try:
+                _read_folder(name, out, results)
+            finally:  # whatever a person has put there, the runs are written
+                write_study(out, results)
     if failed:
         raise StudyFailed("\n".join(failed))
     return out

@@ -81,6 +81,8 @@ CheckBase = Callable[[Cell, Settings, Mapping[str, Any]], None]
 """A cell, the settings there and what `more_of_base` found -> ValueError where no run is to start from it."""
 MoreOfRun = Callable[[Ended], dict[str, Any]]
 """A run that has an "after" -> plain values."""
+UnderWay = Callable[[Path, Cell], str]
+"""Folder of a base that is being measured, and its cell -> how far it is in words, from what lies there; empty where nobody can tell."""
 MoreOfFolder = Callable[[Path, Mapping[str, Any]], dict[str, Any]]
 """The study's folder, and what was known of this -> plain values, the same where the folder has nothing new."""
 
@@ -113,6 +115,8 @@ class Study:
     """What a careful reader should know."""
     more_of_base: MoreOfBase | None = None
     """Measures more on the rollouts of a base model, in the process that drew them; kept as `cells[i]["base"]["more"]`."""
+    under_way: UnderWay | None = None
+    """Tells of a base that takes long; asked every few seconds while it is measured."""
     check_base: CheckBase | None = None
     """Refuses bases; what was measured of one that is refused is kept beside its rollouts, and not measured again for the next check."""
     fixed: tuple[str, ...] = ()

@@ -31,6 +31,8 @@ from jominy.studies.study import load_study
 
 MOST_DEATHS = 2
 """Processes of a worker that may end before it is left."""
+LOOK_EVERY_S = 5.0
+"""How often it is looked how far jobs in hand are."""
 PATIENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait for each other sleep: spinning ones of several workers take the cores from those that they wait for."""
 
@@ -67,20 +69,38 @@ def work_off(launch: Launch, group: str, blocks: Sequence[Block], failures: Fail
     number = min(settings.workers, len(blocks))
     workers = [Worker(launch, settings, waiting, failures, answers) for _ in range(number)]
     try:
-        with job_bar(f"{launch.design.study}, {group}", sum(map(len, blocks)), quiet=launch.quiet) as advance:
+        with job_bar(f"{launch.design.study}, {group}", sum(map(len, blocks)), quiet=launch.quiet) as bar:
+            looked = time.monotonic()
             for answer in _until_all_end(answers, number):
-                advance(_settle(launch, failures, answer))
+                if answer is not None:
+                    bar.end(_settle(launch, failures, answer))
+                elif time.monotonic() - looked > LOOK_EVERY_S:
+                    looked = time.monotonic()
+                    bar.say(_under_way(launch, workers))
     finally:
         for worker in workers:
             worker.end()
 
 
-def _until_all_end(answers: Queue[Job | None], number: int) -> Iterator[Job]:
-    """Answers until each worker has said that it has nothing left; wakes up now and then, so that Ctrl-C is heard."""
+def _under_way(launch: Launch, workers: Sequence[Worker]) -> str:
+    """What the workers have in hand, and how far bases are."""
+    tell = load_study(launch.design.study).under_way
+    said = []
+    for job in [worker.doing for worker in workers]:
+        if job is not None:
+            cell = launch.design.cell(job["cell"])
+            far = tell(base_folder(launch.out, cell), cell) if tell is not None and job["kind"] == "base" else ""
+            said.append(f"{said_of(job)}{far and f', {far}'}")
+    return "; ".join(said)
+
+
+def _until_all_end(answers: Queue[Job | None], number: int) -> Iterator[Job | None]:
+    """Answers until each worker has said that it has nothing left; None now and then in between, so that Ctrl-C is heard."""
     while number:
         try:
             answer = answers.get(timeout=1.0)
         except Empty:
+            yield None
             continue
         if answer is None:
             number -= 1
@@ -144,6 +164,7 @@ class Worker:
         """Begins at once; `answers` gets an answer a job, and None at the end."""
         self.launch, self.threads, self.waiting, self.failures, self.answers = launch, settings.threads, waiting, failures, answers
         self.lock, self.ended, self.deaths = threading.Lock(), False, 0
+        self.doing: Job | None = None
         self.process = self._begin()
         self.thread = threading.Thread(target=self._talk, daemon=True)
         self.thread.start()
@@ -163,7 +184,9 @@ class Worker:
                 for job in block:
                     if self._is_over():
                         break
+                    self.doing = job
                     self.answers.put(self._done(job))
+                    self.doing = None
         finally:
             self.answers.put(None)
 

@@ -19,7 +19,8 @@ class Study:
     name: Positional[str]
     """alignment (2508.21188), clarity (2601.06911), decisions (2601.01580) or precision (2601.04954)."""
     out: Path
-    """Folder for results.json, README.md, figures and report.html."""
+    """Folder for results.json, README.md, figures and report.html. Of `precision`, finished audits of further judges that lie in
+    OUT/audits/NAME (`jominy audit --judge ... --pairs 3 --constraints rendering=mixed --out OUT/audits/NAME`) are further witnesses."""
     scale: Literal["smoke", "full"] = "smoke"
     """smoke: the machinery in a minute; full: the evidence in hours."""
     seeds: Annotated[int | None, arg(metavar="INT")] = None

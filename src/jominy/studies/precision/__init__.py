@@ -19,6 +19,13 @@ def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]
     return measuring.more_of_base(folder, cell, settings)
 
 
+def under_way(folder: Path, cell: Cell) -> str:
+    """How many questions a judge has answered; see `judging`."""
+    from jominy.studies.precision import judging
+
+    return judging.under_way(folder, cell)
+
+
 def more_of_run(ended: Ended) -> dict[str, Any]:
     """What was paid beside the truth, further prompts, time, attention; see `measuring`."""
     from jominy.studies.precision import measuring
@@ -44,6 +51,7 @@ STUDY = Study(
     thresholds=paper.THRESHOLDS,
     limits=paper.LIMITS,
     more_of_base=more_of_base,
+    under_way=under_way,
     more_of_run=more_of_run,
     more_of_folder=more_of_folder,
 )

@@ -5,12 +5,13 @@
                 in every other prompt before the constraint and else behind it
     hidden      the constraint, or the neutral sentence, is masked out of attention while the policy answers; the constraint is graded
 
-Responses are the start's own, one a prompt at temperature 0, and the same for both policies. Left out: single heads, but for the shares of
-them that moved.
+Responses are the start's own, one a prompt at temperature 0, and the same for all policies: what is the start's is found once for all runs
+of a process. Left out: single heads, but for the shares of them that moved.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from jominy.engines.local import LocalEngine
 from jominy.engines.promptspans import (
     IRRELEVANT,
     CharSpan,
+    PromptSpans,
     constraint_spans,
     insert_sentence,
     neutral_sentence,
@@ -52,18 +54,68 @@ class Asked:
     """Of `STRETCHES`."""
 
 
-def attention_of(start: Any, trained: Any, further: Mapping[str, str], settings: Settings) -> dict[str, Any]:
-    """Further task -> corrected masses before and after, heads that moved, and passes in sight and hidden.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Started:
+    """The start on one further task.
+
+    Example: starts("smollm2", (("seen, hard", "constraints:question"),), 12, 32)["seen, hard"].passes["open"]
+    """
+
+    asked: Sequence[Asked]
+    """[P] prompts with their controls."""
+    rows: Sequence[Row]
+    """Prompts and the start's responses, those that hold a token."""
+    placed: Sequence[PromptSpans]
+    """Of each row, where the stretches lie."""
+    masses: Sequence[Attended]
+    """Of each row, where the start looks."""
+    passes: Mapping[str, list[float | None]]
+    """Of the start."""
+
+
+def attention_of(start: str, trained: Any, further: Mapping[str, str], settings: Settings) -> dict[str, dict[str, Any]]:
+    """Further task -> corrected masses before and after, and heads that moved.
 
     Args:
-        start: the policy before training; of this machine.
-        trained: the one behind it.
+        start: the policy before training, as it is loaded.
+        trained: the one behind it; of this machine.
         further: name -> task; one constraint a prompt.
         settings: how many prompts of each.
     """
-    for engine in (start, trained):
-        assert isinstance(engine, LocalEngine), "attention is looked at on this machine"
-    return {name: _of_task(start, trained, task, settings) for name, task in further.items()}
+    assert isinstance(trained, LocalEngine), "attention is looked at on this machine"
+    before = _starts(start, further, settings)
+    return {name: _moved(one, attention_masses(trained, one.rows, one.placed)) for name, one in before.items()}
+
+
+def hiding_of(start: str, trained: Any, further: Mapping[str, str], settings: Settings) -> dict[str, dict[str, Any]]:
+    """Further task -> `start`, `trained` -> passes in sight and hidden; arguments as above."""
+    assert isinstance(trained, LocalEngine), "stretches are hidden on this machine"
+    return {
+        name: {"start": dict(one.passes), "trained": _passes(trained, one.asked, _greedy(settings.max_tokens))}
+        for name, one in _starts(start, further, settings).items()
+    }
+
+
+def _starts(start: str, further: Mapping[str, str], settings: Settings) -> Mapping[str, Started]:
+    return starts(start, tuple(further.items()), settings.attention_prompts, settings.max_tokens)
+
+
+@functools.lru_cache(maxsize=1)
+def starts(model: str, further: tuple[tuple[str, str], ...], num_prompts: int, max_tokens: int) -> Mapping[str, Started]:
+    """Further task -> the start on it; the last one asked for is kept, its model is not.
+
+    Args:
+        model: as it is loaded.
+        further: (name, task); one constraint a prompt.
+        num_prompts: of each.
+        max_tokens: longest response.
+    """
+    engine = LocalEngine.load(model)
+    return {name: _started(engine, task, num_prompts, _greedy(max_tokens)) for name, task in further}
+
+
+def _greedy(max_tokens: int) -> Sampling:
+    return Sampling(temperature=0.0, max_tokens=max_tokens)
 
 
 def with_controls(engine: LocalEngine, prompt: Prompt, *, before: bool) -> Asked:
@@ -77,23 +129,26 @@ def with_controls(engine: LocalEngine, prompt: Prompt, *, before: bool) -> Asked
     return Asked(prompt=prompt, spans=spans)
 
 
-def _of_task(start: LocalEngine, trained: LocalEngine, task: str, settings: Settings) -> dict[str, Any]:
-    prompts = load_task(task).prompts(settings.attention_prompts, SEED)
+def _started(start: LocalEngine, task: str, num_prompts: int, greedy: Sampling) -> Started:
+    prompts = load_task(task).prompts(num_prompts, SEED)
     asked = [with_controls(start, prompt, before=number % 2 == 0) for number, prompt in enumerate(prompts)]
-    greedy = Sampling(temperature=0.0, max_tokens=settings.max_tokens)
     said = {group[0].prompt_id: group[0] for group in start.sample([one.prompt for one in asked], 1, greedy, SEED)}
     there = [one for one in asked if len(said[one.prompt.id].token_ids)]
     rows = [
         Row(prompt_ids=np.array(start.encode(one.prompt), dtype=np.int64), completion_ids=said[one.prompt.id].token_ids) for one in there
     ]
     placed = [prompt_spans(start, one.prompt, one.spans) for one in there]
-    sides = [attention_masses(engine, rows, placed) for engine in (start, trained)] if rows else [[], []]
-    masses = {stretch: _mass_of(stretch, *sides) for stretch in STRETCHES} if rows else {}
+    return Started(
+        asked=asked, rows=rows, placed=placed, masses=attention_masses(start, rows, placed), passes=_passes(start, asked, greedy)
+    )
+
+
+def _moved(before: Started, after: Sequence[Attended]) -> dict[str, Any]:
+    masses = {stretch: _mass_of(stretch, before.masses, after) for stretch in STRETCHES} if after else {}
     return {
         "corrected": {stretch: _corrected(mass) for stretch, mass in masses.items()},
-        "layers": [round(layer.value or 0.0, 4) for layer in change_by_layer(masses[CONSTRAINT])] if rows else [],
+        "layers": [round(layer.value or 0.0, 4) for layer in change_by_layer(masses[CONSTRAINT])] if after else [],
         "heads": {stretch: [round(one.value or 0.0, 4) for one in heads_moved(mass, _rng())] for stretch, mass in masses.items()},
-        "passes": {name: _passes(engine, asked, greedy) for name, engine in (("start", start), ("trained", trained))},
     }
 
 

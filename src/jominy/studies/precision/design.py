@@ -1,10 +1,11 @@
 """The study of 2601.04954: what is run where, and what it costs on two cores.
 
-    refine    SmolLM2 on prompts with several constraints, most of them soft, as they are and refined                     about 45 min
-    hard, soft, mixed    SmolLM2 on the same prompts in three renderings, paid by code or by a judge that errs             about 125 min
-    sums, spelling    two lab models of the alignment study, the true reward and the noise grid: false accepts that look
-              at nothing, false rejects, false accepts that a cue of the text decides                                    about 25 min
     judges    SmolLM2 judges constraints whose truth code knows, in one question and in one each; nobody is trained        about 30 min
+    refine    SmolLM2 on prompts with several constraints, most of them soft, as they are and refined                     about 30 min
+    sums, spelling    two lab models of the alignment study, the true reward and the noise grid: false accepts that look
+              at nothing, false rejects, both at the rates of the paper's judge, false accepts that a cue of the text
+              decides                                                                                                     about 27 min
+    hard, soft, mixed    SmolLM2 on the same prompts in three renderings, paid by code or by a judge that errs             about 85 min
 
 The judge that pays in training is simulated: it errs at the rates that the paper measured on its own judge, independently from constraint
 to constraint, so that its errors are known and what it costs in gain is not mixed with what a judge of 135 million parameters knows. The
@@ -14,8 +15,11 @@ Two pairs of the types that are trained on exclude each other, and every prompt 
 earns at most about half: who gains more has read what is asked. Every condition has the same requests, types, order, number of prompts and
 steps; further prompts, seen and unseen types said hard and softly, are drawn from the trained policy and graded by code, once as they are
 and once without the constraint said. Learning rates are those of the studies before; none was tuned here.
-Groups with the newest code come first. Left out: asking an endpoint (`jominy audit` does, and `witnesses` reads it), lab models on
-constraints, of which they know no words, soft shares of .25 and .75 in training, and the paper's models and data.
+Groups are gone through whole. `judges` comes first, as five claims take its verdicts or its prices, and then the newest code; with
+`--seeds 2` first and then without, a night that is cut short has some of everything. The minutes are reckoned from the alignment study's
+runs, on two cores with nothing else on them.
+Left out: asking an endpoint (`jominy audit` does, and `witnesses` reads it), lab models on constraints, of which they know no words, soft
+shares of .25 and .75 of the matched prompts in training, false rejects of .2 and .7, and the paper's models and data.
 """
 
 from __future__ import annotations
@@ -78,9 +82,12 @@ on false (sheet C.2)."""
 TRUE = "ground_truth"
 JUDGE, JUDGE_ALL, JUDGE_BLIND = "judge", "judge_all", "judge_blind"
 FULL_MIX, REFINED = "full_mix", "refined"
-ACCEPTS = (0.1, 0.3, 0.5, 0.7)
+ACCEPTS = (0.1, 0.2, 0.3, 0.5, 0.7)
 """Rates of false accepts that look at nothing."""
-REJECTS = (0.3,)
+REJECTS = (0.1, 0.3, 0.5)
+"""Rates of false rejects, of those rates."""
+MATCHED = "matched"
+"""The arm with both rates of the paper's judge, on whole responses."""
 CUED = (0.1, 0.3, 0.5)
 """Rates of false accepts that a cue decides."""
 JUDGES, REFINE = "judges", "refine"
@@ -126,6 +133,13 @@ def _cued(rate: float, group: str) -> Arm:
 GRID = (
     *(_noisy("accept", rate, "false accepts", f"false_accept={rate:g}") for rate in ACCEPTS),
     *(_noisy("reject", rate, "false rejects", f"false_reject={rate:g}") for rate in REJECTS),
+    Arm(
+        name=MATCHED,
+        title=f"the paper's judge: false accepts {BATCH.false_accept:g}, false rejects {BATCH.false_reject:g}",
+        family="noise",
+        recipe="grpo",
+        reward=f"noisy:false_accept={BATCH.false_accept:g},false_reject={BATCH.false_reject:g}",
+    ),
 )
 CUE_ARMS = tuple(_cued(rate, group) for group in LAB_GROUPS for rate in CUED)
 SEEN_BY_SEED = ("question", "no_commas")
@@ -223,29 +237,31 @@ CELLS = (
     _smollm2("soft", "soft", constraints(SEEN, 2, RENDERED["soft"], SEVERAL), FURTHER),
     _smollm2("mix", REFINE, constraints(SEEN, 3, f"rendering=mixed,soft_share={MIX_SHARE:g}", SEVERAL), FURTHER),
 )
-LAB = Settings(seeds=5, steps=30, prompts=16, rollouts=8, max_tokens=32, learning_rate=1.5e-5, eval_rollouts=16, workers=2, threads=1)
+LAB = Settings(seeds=4, steps=30, prompts=16, rollouts=8, max_tokens=32, learning_rate=1.5e-5, eval_rollouts=16, workers=2, threads=1)
 SMOLLM2 = Settings(
-    seeds=5,
-    steps=24,
+    seeds=4,
+    steps=20,
     prompts=4,
     rollouts=8,
     max_tokens=32,
     learning_rate=1e-5,
-    eval_prompts=24,
+    eval_prompts=8,
     eval_rollouts=8,
     base_prompts=24,
     base_rollouts=8,
     further_prompts=36,
     further_rollouts=4,
 )
+"""Four seeds, so that the two halves of `judge_blind` have as many each. Held-out prompts of the own task are read by no claim but those of
+`refine`, which has more; the outcome are the further prompts."""
 NOBODY = "nobody is trained on what is judged here"
 FULL = {
-    REFINE: replace(SMOLLM2, eval_every=8, pilot_prompts=64, pilot_rollouts=4),
+    JUDGES: replace(SMOLLM2, seeds=0, base_prompts=8, base_rollouts=4, audit_pairs=3),
+    REFINE: replace(SMOLLM2, eval_prompts=24, eval_every=7, pilot_prompts=64, pilot_rollouts=4),
+    **dict.fromkeys(LAB_GROUPS, LAB),
     "hard": replace(SMOLLM2, attention_prompts=12),
     "soft": SMOLLM2,
     "mixed": SMOLLM2,
-    **dict.fromkeys(LAB_GROUPS, LAB),
-    JUDGES: replace(SMOLLM2, seeds=0, base_prompts=16, base_rollouts=4, audit_pairs=3),
 }
 """In the order in which groups are run."""
 ELSEWHERE = "it belongs to the comparisons of other groups"
@@ -301,12 +317,12 @@ def _smoke() -> tuple[tuple[Cell, ...], Mapping[str, Settings], Mapping[str, tup
         tiny("mix", REFINE, constraints(seen, 3, f"rendering=mixed,soft_share={MIX_SHARE:g}", SEVERAL)),
     )
     settings = {
+        JUDGES: replace(TINY, seeds=0, audit_pairs=1),
         REFINE: replace(TINY, eval_every=1, pilot_prompts=8, pilot_rollouts=4),
+        "sums": replace(TINY, steps=10, prompts=4),
         "hard": replace(TINY, attention_prompts=2),
         "soft": TINY,
         "mixed": TINY,
-        "sums": replace(TINY, steps=10, prompts=4),
-        JUDGES: replace(TINY, seeds=0, audit_pairs=1),
     }
     arms_of = {**ARMS_OF, "sums": TINY_GRID}
     return cells, settings, {group: arms_of[group] for group in settings}

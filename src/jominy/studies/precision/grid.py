@@ -19,7 +19,7 @@ from jominy.papers import PRECISION
 from jominy.records import Measure
 from jominy.stats import LEVEL, Interval, student_quantile, wilson
 from jominy.studies.outcomes import percent, points
-from jominy.studies.precision.design import ACCEPTS, CUED, CUES, LAB_GROUPS, REJECTS, TRUE, noise_arm
+from jominy.studies.precision.design import ACCEPTS, BATCH, CUED, CUES, LAB_GROUPS, MATCHED, REJECTS, TRUE, noise_arm
 from jominy.studies.precision.paper import FEWEST_SEEDS, MOST, NARROW, OURS
 from jominy.studies.precision.told import HACKED, RULE, SEEDS_NEEDED, cell_of, mores, verdict_of
 from jominy.studies.reading import Contrast, StudyRuns
@@ -32,7 +32,7 @@ def grid_claims(runs: StudyRuns) -> tuple[Claim, ...]:
     if not grid_cells(runs):
         return ()
     found = [iid_shrinks(runs), iid_factor(runs), systematic_hacked(runs), systematic_loses_more(runs)]
-    return (*found, *([accepts_or_rejects(runs)] if runs.knows(noise_arm("reject", REJECTS[0])) else []))
+    return (*found, *([accepts_or_rejects(runs)] if rejects_of(runs) else []))
 
 
 def grid_cells(runs: StudyRuns) -> dict[str, str]:
@@ -45,6 +45,11 @@ def accepts_of(runs: StudyRuns) -> tuple[float, ...]:
     return tuple(rate for rate in ACCEPTS if runs.knows(noise_arm("accept", rate)))
 
 
+def rejects_of(runs: StudyRuns) -> tuple[float, ...]:
+    """Rates of false rejects, of those that there are of false accepts too."""
+    return tuple(rate for rate in REJECTS if rate in accepts_of(runs) and runs.knows(noise_arm("reject", rate)))
+
+
 def cued_of(runs: StudyRuns) -> tuple[float, ...]:
     """Rates that a cue decides, and that there are without a cue too."""
     groups = grid_cells(runs)
@@ -52,9 +57,13 @@ def cued_of(runs: StudyRuns) -> tuple[float, ...]:
 
 
 def factor_of(kind: str, rate: float) -> float:
-    """1 - FPR - FNR at a stated rate; the same for either error."""
-    assert kind in ("accept", "reject", "cue")
-    return 1 - rate
+    """1 - FPR - FNR at a stated rate; the same for either error. Of `matched`, of false accepts, beside the judge's false rejects.
+
+    >>> factor_of("reject", 0.25), round(factor_of("matched", 0.79), 2)
+    (0.75, 0.18)
+    """
+    assert kind in ("accept", "reject", "cue", MATCHED)
+    return 1 - rate - (BATCH.false_reject if kind == MATCHED else 0)
 
 
 def over_cells(runs: StudyRuns, contrasts: Mapping[str, Contrast]) -> tuple[Measure, int]:
@@ -177,16 +186,18 @@ def systematic_loses_more(runs: StudyRuns) -> Claim:
 
 def accepts_or_rejects(runs: StudyRuns) -> Claim:
     """False accepts cost more than as many false rejects, though both leave the same of the advantage."""
-    rate = REJECTS[0]
-    contrast: Contrast = {noise_arm("reject", rate): 1.0, noise_arm("accept", rate): -1.0}
-    lead, num_seeds = over_cells(runs, dict.fromkeys(grid_cells(runs), contrast))
+    rates = rejects_of(runs)
+    by_rate = {rate: over_cells(runs, dict.fromkeys(grid_cells(runs), _reject_contrast([rate]))) for rate in rates}
+    lead, num_seeds = over_cells(runs, dict.fromkeys(grid_cells(runs), _reject_contrast(rates)))
     return _claim(
         runs,
         "accepts-or-rejects",
         says="At one rate, false accepts cost more of the gain than false rejects.",
-        found=f"At {rate:g}, false rejects lead by {points(lead)}.",
+        found=f"False rejects lead by {points(lead)} over rates; "
+        + "; ".join(f"{rate:g}: {points(one)}" for rate, (one, _) in by_rate.items())
+        + ".",
         verdict=verdict_of(lead, num_seeds),
-        rule=f"of the lead: {RULE}",
+        rule=f"of the lead, mean over rates {', '.join(f'{rate:g}' for rate in rates)} and cells: {RULE}",
         ours=True,
     )
 
@@ -204,6 +215,12 @@ def _cue_contrast(rates: Sequence[float], group: str) -> Contrast:
     """Without a cue minus with one, mean over rates."""
     share = 1 / len(rates)
     return {noise_arm("accept", rate): share for rate in rates} | {noise_arm("cue", rate, group): -share for rate in rates}
+
+
+def _reject_contrast(rates: Sequence[float]) -> Contrast:
+    """False rejects minus false accepts, mean over rates."""
+    share = 1 / len(rates)
+    return {noise_arm("reject", rate): share for rate in rates} | {noise_arm("accept", rate): -share for rate in rates}
 
 
 def _holds(share: Measure, factor: float) -> bool:

@@ -6,7 +6,9 @@
     fall     share among the fewest - share among the most constraints in a question of one form
 
 A judge that refuses everything sees every violation, and one way of asking may only bring out more noes than another: pairs and the bound
-see neither. Where nothing surely is known, by the guard `knows`, nothing is told. Every judge that was audited is a witness (`witnesses`):
+see neither. Where nothing surely is known, by the guard `knows`, nothing is told; nor of misses where the odds see no more at the bound
+than a coin that passes as many, nor of free answers, which have no bound, where these do not surely accept more than half of what is
+satisfied. Every judge that was audited is a witness (`witnesses`):
 a claim agrees where one does and none disagrees. Left out on purpose: the confusion matrix itself (`measures.precision`).
 """
 
@@ -28,7 +30,14 @@ from jominy.studies.precision.witnesses import Judgement, Witness, judged, witne
 from jominy.studies.reading import StudyRuns
 
 MISSES_NUMBERS = "Recall on false of Qwen3-32B in one call: 30.6 % of hard, 20.9 % of soft constraints; QwQ-32B 44.1 and 33.1 %."
+COIN = 1 - RECALL_TRUE
+"""Recall on false of a coin that passes as many of the satisfied as the bound does."""
 ASK_ANOTHER = "A judge that tells right from wrong: `jominy audit --out OUT/audits/NAME` asks any endpoint the same, and it counts here."
+MORE_PAIRS = (
+    "More pairs as well, `--pairs`: with three of each type and number of constraints the two shares that are held against each other come "
+    "from 75 pairs each, and their difference is known to about 16 points; the paper's is 5.6, which takes about 600 each."
+)
+PAIRED_WIDTH = "More pairs as well, `--pairs`: of 150 that are asked about in both ways the lead is known to about 8 points."
 ONE_CALL, POINTWISE = "one call", "pointwise"
 NOBODY = "Nobody has judged yet."
 Verdict = tuple[Agreement, str]
@@ -51,7 +60,9 @@ def together(verdicts: Sequence[Agreement]) -> Agreement:
     return verdicts[[one in told for one in verdicts].index(True)] if len(told) == 1 else "cannot tell"
 
 
-def _claim(code: str, there: Sequence[Witness], found: Sequence[Verdict], *, says: str, numbers: str, rule: str) -> Claim:
+def _claim(
+    code: str, there: Sequence[Witness], found: Sequence[Verdict], *, says: str, numbers: str, rule: str, would_take: str = ASK_ANOTHER
+) -> Claim:
     return Claim(
         code=code,
         says=says,
@@ -60,7 +71,7 @@ def _claim(code: str, there: Sequence[Witness], found: Sequence[Verdict], *, say
         found=" ".join(text for _, text in found) or NOBODY,
         verdict=together([verdict for verdict, _ in found]),
         rule=f"{rule}. Of several judges: agrees where one does and none disagrees, disagrees where one does and none agrees",
-        would_take=ASK_ANOTHER,
+        would_take=would_take,
         paper=PRECISION,
     )
 
@@ -85,7 +96,9 @@ def misses(there: Sequence[Witness]) -> Claim:
         numbers=MISSES_NUMBERS,
         rule=f"agrees when recall on false in one call, on minimal pairs, is surely below {MOST:g}, disagrees when it is surely above; at "
         f"the bound of the odds that passes {RECALL_TRUE:g} of the satisfied constraints of other prompts, of free answers as they stand; "
-        "where not surely more than half of the pairs are told apart, nothing is told",
+        "where not surely more than half of the pairs are told apart, nothing is told; nor where recall on false at the bound is not "
+        f"surely above the {100 * COIN:.0f} % of a coin that passes as many, nor of free answers whose recall on true is not surely above "
+        f"{MOST:g}",
     )
 
 
@@ -93,17 +106,28 @@ def _missed(who: str, one: Judgement) -> Verdict:
     knows, at_bound = one.wins.share(), at_the_bound(one)
     recall = (at_bound or one.pairs.constraints).recall_false
     verdict: Agreement = "cannot tell"
-    if surely_knows(knows) and recall.low is not None and recall.high is not None:
+    if surely_knows(knows) and not _leans(one, at_bound) and recall.low is not None and recall.high is not None:
         verdict = "agrees" if recall.high < MOST else "disagrees" if recall.low > MOST else "cannot tell"
     bound = ""
     if at_bound is not None:
-        bound = f"at the bound recall on false {percent(at_bound.recall_false)}, on true {percent(at_bound.recall_true)}; "
+        bound = (
+            f"at the bound recall on false {percent(at_bound.recall_false)} (a coin that passes as many: {100 * COIN:.0f} %), "
+            f"on true {percent(at_bound.recall_true)}; "
+        )
     kinds = "; ".join(f"{kind} {percent(one.wins.where(soft_P).share())}" for kind, soft_P in _kinds(one))
     text = (
         f"{who} tells {percent(knows)} of the pairs apart in one call ({kinds}); {bound}as it stands "
         f"{said_confusion(one.pairs.constraints)}. Of the advantage its verdicts would leave {percent(shrink(one))}.{_own(one.own)}"
     )
     return verdict, text
+
+
+def _leans(one: Judgement, at_bound: Confusion | None) -> bool:
+    """Whether recall on false may be nothing but how often yes is said: a coin's at the bound, or that of answers that lean to no."""
+    if at_bound is not None:
+        return at_bound.recall_false.low is None or at_bound.recall_false.low <= COIN
+    accepted = one.pairs.constraints.recall_true
+    return accepted.low is None or accepted.low <= MOST
 
 
 def at_the_bound(one: Judgement) -> Confusion | None:
@@ -146,6 +170,7 @@ def pointwise_sees_more(there: Sequence[Witness]) -> Claim:
         rule="agrees when the share of pairs that is told apart, prompts with at least two constraints, is surely larger one at a time "
         "than in one call, on the same pairs, disagrees when it is surely smaller; where neither way surely tells more than half apart, "
         "nothing is told. Recall on false alone also rises where one way of asking only brings out more noes",
+        would_take=f"{ASK_ANOTHER} {PAIRED_WIDTH}",
     )
 
 
@@ -174,6 +199,7 @@ def more_is_harder(there: Sequence[Witness]) -> Claim:
         rule="agrees when the share of pairs that is told apart in one call is surely larger with the fewest constraints than with the "
         "most, disagrees when surely smaller; where not surely more than half of all pairs are, nothing is told. A single constraint "
         "counts where it was asked about in the form of several (`mode=numbered`), and else stays out",
+        would_take=f"{ASK_ANOTHER} {MORE_PAIRS}",
     )
 
 

@@ -3,27 +3,37 @@
     pairs    responses made to satisfy all constraints, and edits that violate exactly one; half of what can be said softly is
     run      the model's own responses to the cell's prompts
     probe    answers that nobody wants: empty, an echo, a claim ...
-    prices   seconds a question by the number of constraints in it, in rounds, of questions that nobody has asked before
+    prices   seconds to read a question and one reply to it, by the number of constraints in it, in rounds
 
 One call is asked in numbered form, a single constraint too, so that numbers of constraints can be held against each other. Its verdicts are
-chosen by their probabilities; fewer pairs are asked about in its own words as well, which shows what a free answer is worth.
+chosen by their probabilities; in one call, fewer pairs are asked about in its own words as well, which shows what a free answer is worth.
+A choice scores every reply, which nobody who answers has to do, and more of them the more constraints there are; so a price is of one.
 Kept are columns of verdicts, so that every table and interval can be computed again. The audits lie beside the base's folder: a study that
 is killed here asks only what is left. What that second try finds remembered would be free, so prices are taken apart, with an empty memory.
+LIMIT: a reply is read in one pass, as a prompt is; who writes it token by token takes longer, the more so the more constraints.
 Left out on purpose: repeats, as a judge here is greedy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+import numpy as np
+
 from jominy.auditing import audit
 from jominy.auditing.pairs import make_pairs
 from jominy.confusion import AuditItem
+from jominy.localjudge import JudgingEngine, answers_of, tokens_of
+from jominy.records import Prompt, Row
+from jominy.rewards.endpoint import Reply
+from jominy.rewards.judge import Choose, Judge
 from jominy.rewards.judged import judge_constraints
-from jominy.sampling import open_judge
+from jominy.rewards.questions import Form, Messages
+from jominy.sampling import load_local_engine
 from jominy.specs.auditing import AuditSpec, TruthSpec
 from jominy.studies.design import Cell, Settings
 from jominy.studies.measuring import start_of
@@ -33,13 +43,18 @@ from jominy.studies.precision.witnesses import OWN
 SEED = 7_000_031
 MOST_TOKENS = 24
 """A free verdict on three constraints has about half of it; who says more is not read anyway."""
-FEWER_FREELY = 4
-"""Of so many pairs one is asked about in free words."""
+FREE_PAIRS = 1
+"""Pairs of each type and number of constraints that are asked about in free words."""
 NUM_PROBED = 3
 """Prompts of the probes."""
 NUM_TIMED, NUM_ROUNDS = 6, 6
 """Questions of each number of constraints whose time is taken in a round, and rounds."""
-MODES: tuple[Literal["numbered", "pointwise"], ...] = ("numbered", "pointwise")
+WAYS: tuple[tuple[Literal["numbered", "pointwise"], Literal["choice", "free"]], ...] = (
+    ("numbered", "choice"),
+    ("numbered", "free"),
+    ("pointwise", "choice"),
+)
+"""(mode, answers)."""
 
 
 def judge_of(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
@@ -53,37 +68,57 @@ def judge_of(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
     types = [part for part in cell.task.partition(":")[2].split(",") if part and "=" not in part]
     options = ",".join([*types, "rendering=mixed"])
     chosen = TruthSpec(pairs=settings.audit_pairs, probes=NUM_PROBED, constraints=options, run=folder, responses=settings.base_rollouts)
-    freely = TruthSpec(pairs=max(settings.audit_pairs // FEWER_FREELY, 1), probes=0, constraints=options)
-    told = []
-    for mode in MODES:
-        for answers, truth in (("choice", chosen), ("free", freely)):
-            out = folder.parent / f"{cell.folder}-audit-{mode}-{answers}"
-            audit(AuditSpec(judge=_named(cell, answers), mode=mode, seed=SEED, truth=truth), out, quiet=True)
-            told.append({"judge": OWN, "mode": mode, "answers": answers, **told_in(out)})
-    return {"told": told, "prices": prices_of(_named(cell, "choice"), make_pairs(SEED, pairs_per_cell=1, options=options))}
+    truths = {"choice": chosen, "free": TruthSpec(pairs=FREE_PAIRS, probes=0, constraints=options)}
+    model, told = start_of(cell), []
+    for mode, answers in WAYS:
+        out = folder.parent / f"{_begins(cell)}{mode}-{answers}"
+        judge = f"local:{model},max_tokens={MOST_TOKENS},answers={answers}"
+        audit(AuditSpec(judge=judge, mode=mode, seed=SEED, truth=truths[answers]), out, quiet=True)
+        told.append({"judge": OWN, "mode": mode, "answers": answers, **told_in(out)})
+    load = functools.partial(load_local_engine, model, "auto")
+    return {"told": told, "prices": prices_of(load, make_pairs(SEED, pairs_per_cell=1, options=options))}
 
 
-def _named(cell: Cell, answers: str) -> str:
-    return f"local:{start_of(cell)},max_tokens={MOST_TOKENS},answers={answers}"
+def _begins(cell: Cell) -> str:
+    """Of the names of its audits' folders."""
+    return f"{cell.folder}-audit-"
 
 
-def prices_of(judge: str, items: Sequence[AuditItem]) -> dict[str, list[float]]:
-    """Number of constraints -> seconds a question that asks about so many at once, in each of NUM_ROUNDS rounds.
+def under_way(folder: Path, cell: Cell) -> str:
+    """How many questions are answered so far, by way of asking: each leaves a file.
+
+    Args:
+        folder: of the cell's base.
+        cell: whose model judges.
+    """
+    found = {out.name: sum(1 for _ in (out / "judge").glob("*/*.json")) for out in sorted(folder.parent.glob(f"{_begins(cell)}*"))}
+    return ", ".join(f"{name.removeprefix(_begins(cell))} {number:,} questions" for name, number in found.items())
+
+
+def prices_of(load: Callable[[], JudgingEngine], items: Sequence[AuditItem]) -> dict[str, list[float]]:
+    """Number of constraints -> seconds to read a question that asks about so many at once, in each of NUM_ROUNDS rounds.
 
     The numbers take turns within a round, and another one begins each: what slows the machine for a while slows all.
 
     Args:
-        judge: as `--judge` takes it.
+        load: loads who judges.
         items: responses to prompts with various numbers of constraints.
     """
     counts = sorted({len(item.truths) for item in items})
     chosen = {count: [(item.prompt, item.text) for item in items if len(item.truths) == count][:NUM_TIMED] for count in counts}
     found: dict[str, list[float]] = {str(count): [] for count in counts}
+    engine = functools.cache(load)
+
+    def with_memory_in(memory: Path) -> Judge:
+        return Judge(
+            name="local", model="", max_tokens=MOST_TOKENS, answer=answers_of(engine, MOST_TOKENS), folder=memory, choose=reads_of(engine)
+        )
+
     with TemporaryDirectory() as empty:
         # loads the model, and meets each length once
-        judge_constraints(open_judge(judge, "constraints", Path(empty) / "first"), [chosen[count][0] for count in counts])
+        judge_constraints(with_memory_in(Path(empty) / "first"), [chosen[count][0] for count in counts])
         for number in range(NUM_ROUNDS):
-            asked = open_judge(judge, "constraints", Path(empty) / str(number))
+            asked = with_memory_in(Path(empty) / str(number))
             start = number % len(counts)
             for count in counts[start:] + counts[:start]:
                 judge_constraints(asked, chosen[count])
@@ -91,3 +126,21 @@ def prices_of(judge: str, items: Sequence[AuditItem]) -> dict[str, list[float]]:
                 assert spent.asked, "nothing of this round is remembered"
                 found[str(count)].append(round(spent.asking_s / spent.asked, 5))
     return found
+
+
+def reads_of(engine: Callable[[], JudgingEngine]) -> Choose:
+    """Reads each question with one reply behind it, always the same: the work of an answer, whatever it says.
+
+    Args:
+        engine: called when something is asked.
+    """
+
+    def read(questions: Sequence[Messages], forms: Sequence[Form]) -> Iterator[tuple[int, Reply]]:
+        model = engine()
+        for place, (messages, form) in enumerate(zip(questions, forms, strict=True)):
+            prompt, text = Prompt(id=str(place), task="judge", messages=messages), form.reply((True,) * form.num_constraints)
+            row = Row(prompt_ids=np.array(model.encode(prompt)), completion_ids=np.array(tokens_of(model, text), dtype=np.int64))
+            model.logprobs([row])
+            yield place, Reply(text=text, log_odds=(0.0,) * form.num_constraints)
+
+    return read

@@ -10,11 +10,15 @@
                  evaluations right responses to each held-out prompt along training
                  attention   where responses look, before and after                                          (`attending`)
 
+    OUT/base/further-HASH.json    right responses of one start to one set of further prompts, once for all cells that share them
+
 Responses to further prompts are drawn with one seed for all policies and graded by code. Left out: what the numbers mean.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,9 +28,10 @@ from jominy.engines import ContinuingEngine
 from jominy.engines.local import LocalEngine
 from jominy.records import Message, Prompt, Sampling
 from jominy.steplog import read_evaluations, read_steps
+from jominy.store import SCHEMA_VERSION, read_json, write_json
 from jominy.studies.design import Cell, Settings
 from jominy.studies.measuring import start_of
-from jominy.studies.precision.attending import attention_of
+from jominy.studies.precision.attending import attention_of, hiding_of
 from jominy.studies.precision.design import CUES, JUDGE_ALL, TRUE
 from jominy.studies.precision.judging import judge_of
 from jominy.studies.precision.pooling import make_pool
@@ -40,6 +45,8 @@ FURTHER_SEED = 7_000_029
 """Of further prompts and the draws on them: the same for every policy, and no run's."""
 LOOKED_AT = (TRUE, JUDGE_ALL)
 """Arms whose attention is looked at: the one that the paper speaks of, and training that is like it but for what pays."""
+HIDDEN_FROM = TRUE
+"""The arm from whose policies stretches are hidden; no claim asks it of the other one."""
 
 
 def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]
     if settings.audit_pairs:
         found["judges"] = judge_of(folder, cell, settings)
     if cell.further:
-        found |= further_of(LocalEngine.load(start_of(cell)), cell.further, settings)
+        found |= further_of_start(folder.parent, start_of(cell), cell.further, settings)
         found["types"] = {name: [prompt.info["types"][0] for prompt in prompts_of(task, settings)] for name, task in cell.further.items()}
     if settings.pilot_prompts:
         found["pool"] = make_pool(folder, cell, settings)
@@ -67,7 +74,36 @@ def more_of_run(ended: Ended) -> dict[str, Any]:
         "evaluations": evaluations_of(ended.folder),
     }
     if settings.attention_prompts and ended.arm.name in LOOKED_AT:
-        found["attention"] = attention_of(ended.start(), ended.trained, cell.further, settings)
+        found["attention"] = attention_of(start_of(cell), ended.trained, cell.further, settings)
+        if ended.arm.name == HIDDEN_FROM:
+            for name, passes in hiding_of(start_of(cell), ended.trained, cell.further, settings).items():
+                found["attention"][name]["passes"] = passes
+    return found
+
+
+def further_of_start(bases: Path, model: str, further: Mapping[str, str], settings: Settings) -> dict[str, dict[str, list[int]]]:
+    """`further_of` of a policy that nobody has trained, drawn once for all cells that start from it and share the further prompts.
+
+    Args:
+        bases: the folder of all bases.
+        model: the start.
+        further: name -> task.
+        settings: how much to draw.
+    """
+    asked = {
+        "model": model,
+        "further": dict(further),
+        "prompts": settings.further_prompts,
+        "rollouts": settings.further_rollouts,
+        "max_tokens": settings.max_tokens,
+        "seed": FURTHER_SEED,
+    }
+    file = bases / f"further-{hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]}.json"
+    if file.is_file():
+        known: dict[str, dict[str, list[int]]] = read_json(file)["found"]
+        return known
+    found = further_of(LocalEngine.load(model), further, settings)
+    write_json(file, {"schema_version": SCHEMA_VERSION, "asked": asked, "found": found})
     return found
 
 

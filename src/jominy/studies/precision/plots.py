@@ -14,10 +14,10 @@ from jominy.conclusion import Conclusion, Line, Panel, Plot, Point
 from jominy.measures.precision import Confusion
 from jominy.studies.outcomes import percent
 from jominy.studies.points import difference_point
-from jominy.studies.precision.design import TRUE
+from jominy.studies.precision.design import MATCHED, TRUE
 from jominy.studies.precision.grid import grid_cells
 from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, sides_of
-from jominy.studies.precision.sections import ATTENTION, FURTHER, GRID, JUDGE, grid_arms
+from jominy.studies.precision.sections import ATTENTION, FURTHER, GRID, JUDGE, JUDGES_TITLE, grid_arms
 from jominy.studies.precision.told import NAMES, conditions, lead_on, mores, on_further, tests_of
 from jominy.studies.precision.witnesses import judged
 from jominy.studies.reading import StudyRuns
@@ -25,7 +25,14 @@ from jominy.studies.sections import gains_plot
 
 NOTHING = "No run of this has finished."
 INTERVALS = "95 % interval over seeds and prompts"
-KINDS = {"accept": "false accepts, no cue", "reject": "false rejects", "cue": "false accepts by a cue"}
+KINDS = {
+    "accept": "false accepts, no cue",
+    "reject": "false rejects",
+    MATCHED: "both, as the paper's judge",
+    "cue": "false accepts by a cue",
+}
+HIGHEST = 0.8
+"""Of the rates that the grid's picture shows."""
 STRETCHES = {CONSTRAINT: "the constraint", NEUTRAL: "neutral sentence", IRRELEVANT: "irrelevant constraint"}
 
 
@@ -52,7 +59,7 @@ def _judge_plot(runs: StudyRuns) -> Plot:
     return Plot(
         code=JUDGE,
         section=JUDGE,
-        title="SmolLM2 as a judge",
+        title=JUDGES_TITLE,
         caption="Share of violations that are seen, and of satisfied constraints that are accepted, on minimal pairs, with 95 % intervals",
         kind="dots",
         x_label="constraints",
@@ -115,7 +122,7 @@ def _grid_plot(runs: StudyRuns) -> Plot:
         lines: tuple[Line, ...] = ()
         if runs.has(cell, TRUE):
             full = 100 * runs.mean_of(cell, TRUE)
-            lines = (Line(label="1 - FPR - FNR", x=(0.0, 0.7), y=(full, 0.3 * full)),)
+            lines = (Line(label="1 - FPR - FNR", x=(0.0, HIGHEST), y=(full, (1 - HIGHEST) * full)),)
         panels.append(Panel(title=cell, points=_there(points), lines=lines, missing=NOTHING))
     return Plot(
         code=GRID,
@@ -127,7 +134,7 @@ def _grid_plot(runs: StudyRuns) -> Plot:
         y_label="gain, points",
         panels=tuple(panels),
         x_low=0.0,
-        x_high=0.7,
+        x_high=HIGHEST,
     )
 
 

@@ -2,7 +2,8 @@
 
     OUT/base/CELL/full_mix.jsonl    `pilot_prompts` prompts of the cell's task          OUT/base/CELL/refined/    what `refine` made of them
 
-The pilot is paid as training pays: by the simulated judge, which lets most violations pass, so that few prompts go for not being learnable.
+The pilot is paid as training pays: by the simulated judge, which lets most violations pass, so that few prompts go for not being learnable;
+how many would have gone had code paid is kept beside.
 Left out on purpose: an audit that says which soft constraint to trust; the simulated judge trusts all types alike, so the one that stays
 is drawn.
 """
@@ -80,6 +81,7 @@ def counts_of(refined: Refined, asked: dict[str, int]) -> dict[str, Any]:
         "pilot": {
             "seconds": {name: round(seconds, 3) for name, seconds in refined.pilot.seconds.items()},
             "num_responses": refined.pilot.num_rollouts,
+            "num_never_right": refined.pilot.num_never_right,
             "asked": asked,
         },
     }

@@ -65,9 +65,14 @@ def refined_words(runs: StudyRuns) -> str:
     return (
         f"Of {pool['num_prompts']} prompts {pool['num_learnable']} were ever paid in the pilot, by a judge that lets most pass"
         f"{', so that the filter for learnability did nothing' if pool['num_learnable'] == pool['num_prompts'] else ''}; "
+        f"by code {_or_none(pool['pilot'].get('num_never_right'))} were never right in it, which the filter would drop if code paid; "
         f"{pool['num_refined']} are left; "
         f"constraints: {soft[FULL_MIX]} before, {soft[REFINED]} after."
     )
+
+
+def _or_none(number: int | None) -> str:
+    return "an unknown number" if number is None else str(number)
 
 
 def paired_seconds(runs: StudyRuns) -> dict[int, tuple[Floats, Floats]]:
@@ -111,7 +116,9 @@ def price_words(runs: StudyRuns) -> str:
         f"{number}: {rounds_R.mean():.2f} s ({rounds_R.min():.2f} to {rounds_R.max():.2f})" for number, rounds_R in known.items()
     )
     rounds = f", {len(next(iter(known.values())))} rounds" if known else ""
-    return f"a judge as slow as SmolLM2, seconds a question by the constraints in it{rounds}: {said or 'not measured'}"
+    return (
+        f"a judge as slow as SmolLM2, seconds to read a question and one reply, by the constraints in it{rounds}: {said or 'not measured'}"
+    )
 
 
 def size_words(less: Measure) -> str:

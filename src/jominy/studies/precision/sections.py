@@ -16,7 +16,7 @@ from jominy.measures.precision import Confusion
 from jominy.paying import COUNTS
 from jominy.records import Measure
 from jominy.studies.outcomes import percent
-from jominy.studies.precision.design import ACCEPTS, CONDITIONS, CUED, REFINE, REJECTS, TRUE, noise_arm
+from jominy.studies.precision.design import ACCEPTS, BATCH, CONDITIONS, CUED, MATCHED, REFINE, REJECTS, TRUE, noise_arm
 from jominy.studies.precision.grid import factor_of, grid_cells, held_of
 from jominy.studies.precision.judges import at_the_bound
 from jominy.studies.precision.knowing import RECALL_TRUE
@@ -37,11 +37,12 @@ from jominy.studies.precision.told import (
     on_further,
     tests_of,
 )
-from jominy.studies.precision.witnesses import Judgement, judged, not_taken
+from jominy.studies.precision.witnesses import Judgement, judged, not_taken, surplus
 from jominy.studies.reading import Record, StudyRuns
 from jominy.studies.sections import leaves_out_0, measured, table_of
 
 JUDGE, FURTHER, GRID, REFINEMENT, ATTENTION = "judge", "further", "grid", "refinement", "attention"
+JUDGES_TITLE = "Language models as judges"
 
 
 def sections(runs: StudyRuns, found: Conclusion) -> tuple[Section, ...]:
@@ -59,21 +60,25 @@ def difference(measure: Measure) -> Entry:
 def _judge_section(runs: StudyRuns) -> Section:
     told = judged(runs)
     text = (
-        "SmolLM2 is asked whether a response meets a constraint, and is not told what code knows. Pairs are a response that satisfies all "
-        "constraints and an edit that violates exactly one; half of what can be said softly is. `Told apart` is the share of pairs whose "
-        "violated constraint is rated below the satisfied one, by log odds where verdicts are chosen: 50 is a coin, however much a judge "
-        "leans to yes or no. Recall on false is the share of violations that are seen, as verdicts stand and, of chosen ones, at a bound "
-        f"of the odds that passes {100 * RECALL_TRUE:g} % of what is satisfied, as the paper's judge does. In its own words SmolLM2 was "
-        "asked about fewer pairs. The paper's numbers are of other judges, other texts and human labels: they stand beside ours, not "
+        "Each judge is asked whether a response meets a constraint, and is not told what code knows. Pairs are a response that satisfies "
+        "all constraints and an edit that violates exactly one; half of what can be said softly is. `Told apart` is the share of pairs "
+        "whose violated constraint is rated below the satisfied one, by log odds where verdicts are chosen: 50 is a coin, however much a "
+        "judge leans to yes or no. Recall on false is the share of violations that are seen, as verdicts stand and, of chosen ones, at a "
+        f"bound of the odds that passes {100 * RECALL_TRUE:g} % of what is satisfied, as the paper's judge does. In its own words SmolLM2 "
+        "was asked about fewer pairs. The paper's numbers are of other judges, other texts and human labels: they stand beside ours, not "
         "against them."
     )
     if not told:
-        return Section(code=JUDGE, title="SmolLM2 as a judge", text=f"{text} Nobody has judged yet.")
-    tables = [_judge_table(told), _by_type_table(told)]
+        return Section(code=JUDGE, title=JUDGES_TITLE, text=f"{text} Nobody has judged yet.")
+    by_judge: dict[str, list[Judgement]] = {}
+    for one in told:
+        by_judge.setdefault(one.who, []).append(one)
+    tables = [_judge_table(told), *(_by_type_table(who, some) for who, some in by_judge.items())]
     notes = [f"{one.title}: {count} x {note}" for one in told for note, count in one.notes.items()]
     reasons = f" Why constraints have no verdict: {'; '.join(notes)}." if notes else ""
     reasons += "".join(f" `audits/{folder}` is no further judge: {why}." for folder, why in not_taken(runs).items())
-    return Section(code=JUDGE, title="SmolLM2 as a judge", text=text + reasons, tables=tuple(tables))
+    reasons += "".join(f" `audits/{folder}` asks as {other} does, so it decides no claim." for folder, other in surplus(told).items())
+    return Section(code=JUDGE, title=JUDGES_TITLE, text=text + reasons, tables=tuple(tables))
 
 
 def _judge_table(told: Sequence[Judgement]) -> Table:
@@ -109,13 +114,14 @@ def _confusion_row(name: str, cell: Confusion, told_apart: Measure | None = None
     return (name, "–" if told_apart is None else measured(told_apart), *map(measured, rates), unread)
 
 
-def _by_type_table(told: Sequence[Judgement]) -> Table:
+def _by_type_table(who: str, told: Sequence[Judgement]) -> Table:
+    """Of one judge."""
     cells = [{cell.name: cell for cell in one.pairs.by_type} for one in told]
     rows: list[tuple[str | Entry, ...]] = [
         (name, *(entry for of in cells for entry in _recalls(of.get(name)))) for name in dict.fromkeys(name for of in cells for name in of)
     ]
     header = ("constraint type", *(f"{one.title}: recall on {side}" for one in told for side in ("false", "true")))
-    return table_of(header, rows, caption="By constraint type, pairs", folded=True)
+    return table_of(header, rows, caption=f"{who} by constraint type, pairs", folded=True)
 
 
 def _recalls(cell: Confusion | None) -> tuple[str | Entry, ...]:
@@ -193,6 +199,7 @@ def grid_arms(runs: StudyRuns, group: str) -> list[tuple[str, float, str]]:
     """(kind, rate, arm) of a group's arms in the order of the table; the true reward is a false accept at rate 0."""
     arms = [("accept", 0.0, TRUE), *(("accept", rate, noise_arm("accept", rate)) for rate in ACCEPTS)]
     arms += [("reject", rate, noise_arm("reject", rate)) for rate in REJECTS]
+    arms += [(MATCHED, BATCH.false_accept, MATCHED)]
     arms += [("cue", rate, noise_arm("cue", rate, group)) for rate in CUED]
     return [(kind, rate, arm) for kind, rate, arm in arms if runs.knows(arm)]
 

@@ -3,17 +3,21 @@
     OUT/audits/NAME/    an audit's folder with pairs, of any judge: a further row of the table, and a further witness of the claims
 
 A witness is a judge asked in one call, pointwise, or both: two folders of one judge are one witness. A model of this machine that answers
-in its own words stands in the table, beside what it chooses, and is no witness of its own. Left out on purpose: the claims (`judges`).
+in its own words stands in the table, beside what it chooses, and is no witness of its own. Kept is the model's name, so that no address
+of a network and no path of a machine stands in a file that is shared; two endpoints with one model name are one judge.
+Left out on purpose: the claims (`judges`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from jominy.audited import AUDIT_FILE
+from jominy.audited import AUDIT_FILE, BEFORE_CHOICES
 from jominy.measures.precision import Confusion, Precision, measure_precision
 from jominy.store import read_json
 from jominy.studies.precision.columns import table_of_columns, told_in
@@ -23,6 +27,8 @@ from jominy.studies.reading import Record, StudyRuns
 AUDITS_FOLDER = "audits"
 OWN = "SmolLM2"
 """What tables call the study's own judge."""
+SAID_OF_JUDGES = ("named", "mode")
+"""What an audit has to say of its judge."""
 MODE_NAMES = {"numbered": "one call", "batch": "one call", "pointwise": "pointwise"}
 
 
@@ -97,7 +103,7 @@ def not_taken(runs: StudyRuns) -> dict[str, str]:
 
 
 def witnesses(told: Sequence[Judgement]) -> list[Witness]:
-    """Those that claims are about; of two folders with the same judge and way, the first."""
+    """Those that claims are about; of two folders with the same judge and way, the first (`surplus` has the others)."""
     found: dict[tuple[str, str, bool], Witness] = {}
     for one in told:
         if one.is_beside:
@@ -105,6 +111,18 @@ def witnesses(told: Sequence[Judgement]) -> list[Witness]:
         witness = found.setdefault((one.who, one.answers, bool(one.folder)), Witness(who=one.who))
         witness.ways.setdefault(MODE_NAMES[one.mode], one)
     return list(found.values())
+
+
+def surplus(told: Sequence[Judgement]) -> dict[str, str]:
+    """Folder -> the folder before it that asks the same judge in the same way, so that it decides no claim."""
+    first: dict[tuple[str, str, str], str] = {}
+    found = {}
+    for one in told:
+        if one.folder:
+            asked_as = one.who, one.answers, MODE_NAMES[one.mode]
+            if first.setdefault(asked_as, one.folder) != one.folder:
+                found[one.folder] = f"`{AUDITS_FOLDER}/{first[asked_as]}`"
+    return found
 
 
 def _judgement(told: Record, folder: str) -> Judgement:
@@ -135,15 +153,29 @@ def more_of_folder(out: Path, known: Mapping[str, Any]) -> dict[str, Any]:
 def _told(folder: Path) -> dict[str, Any]:
     """One audit; a folder that cannot be used says why, and stops nobody."""
     try:
-        auditee = read_json(folder / AUDIT_FILE)["source"].get("auditee", {})
+        auditee = {**BEFORE_CHOICES, **read_json(folder / AUDIT_FILE).get("source", {}).get("auditee", {})}
         if "judge" not in auditee:
             raise ValueError(f"{folder} is an audit of a reward; audit a judge: --judge")
+        if lacks := [name for name in SAID_OF_JUDGES if name not in auditee]:
+            raise ValueError(f"{folder / AUDIT_FILE} does not say {' and '.join(lacks)} of its judge; audit once more, --overwrite")
         told = told_in(folder)
         if "pairs" not in told["sources"]:
             raise ValueError(f"{folder} has no pairs, which is what judges are compared on; audit with --pairs")
-    except (ValueError, KeyError) as error:
-        return {"folder": folder.name, "why": str(error)}
-    where = "" if auditee["judge"] == "local" else f" at {auditee['judge']}"
-    who = Path(auditee["named"]).name if Path(auditee["named"]).is_absolute() else auditee["named"]  # no path of a machine on a page
-    how = {"mode": auditee["mode"], "answers": auditee.get("answers", "free")}
-    return {"folder": folder.name, "judge": f"{who}{where}", **how, **told}
+    except (ValueError, OSError) as error:
+        return {"folder": folder.name, "why": str(error).replace(str(folder), folder.name)}
+    except KeyError as error:
+        return {"folder": folder.name, "why": f"what it holds lacks the field {error}; audit once more, --overwrite"}
+    who = Path(auditee["named"]).name if Path(auditee["named"]).is_absolute() else auditee["named"]
+    notes = {_nowhere(note, auditee["judge"]): count for note, count in told["notes"].items()}
+    how = {"mode": auditee["mode"], "answers": auditee["answers"]}
+    return {"folder": folder.name, "judge": who, **how, **told, "notes": notes}
+
+
+def _nowhere(text: str, address: str) -> str:
+    """The text without the host of an endpoint.
+
+    >>> _nowhere("HTTP 400: node7:8000 says no", "http://node7:8000/v1"), _nowhere("no", "local")
+    ('HTTP 400: (its host) says no', 'no')
+    """
+    host = urlsplit(address).hostname
+    return text if host is None else re.sub(rf"\b{re.escape(host)}\b(:\d+)?", "(its host)", text, flags=re.IGNORECASE)

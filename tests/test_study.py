@@ -403,6 +403,13 @@ def test_settings_change_only_where_nothing_was_measured(tmp_path: Path) -> None
     assert read_results(tmp_path, longer)["settings"]["lab"]["steps"] == 99
     found["cells"][0]["base"] = {"correct": []}
     write_results(tmp_path, found)
+    wider = replace(design, settings={"lab": replace(design.settings["lab"], rollouts=99)})
+    with pytest.raises(ValueError, match=r"other settings: rollouts of lab was \d+, now 99; choose another --out"):
+        read_results(tmp_path, wider)
+    # no base depends on it
+    assert read_results(tmp_path, longer)["settings"]["lab"]["steps"] == 99
+    found["runs"] = [{"cell": found["cells"][0]["name"], "arm": design.arms[0].name, "seed": 0}]
+    write_results(tmp_path, found)
     with pytest.raises(ValueError, match=r"other settings: steps of lab was 2, now 99; choose another --out"):
         read_results(tmp_path, longer)
     assert read_results(tmp_path, design)["settings"]["lab"]["steps"] == 2
@@ -420,6 +427,7 @@ def test_a_field_that_a_file_lacks_is_at_its_default(tmp_path: Path) -> None:
     before = (tmp_path / RESULTS_FILE).read_bytes()
     write_results(tmp_path, read_results(tmp_path, design))
     assert (tmp_path / RESULTS_FILE).read_bytes() == before
+    write_results(tmp_path, {**found, "runs": [{"cell": found["cells"][0]["name"], "arm": design.arms[0].name, "seed": 0}]})
     single = replace(design.settings["lab"], threads=1)
     with pytest.raises(ValueError, match="threads of lab was 2, now 1"):
         read_results(tmp_path, replace(design, settings={"lab": single}))
@@ -437,6 +445,7 @@ def test_later_settings_are_written_where_they_are_used(tmp_path: Path) -> None:
     assert (found["settings"]["lab"]["why_arms"], found["settings"]["lab"]["eval_every"]) == ("one is enough", 5)
     assert {pair["why"] for pair in found["not_defined"]} == {"not run on lab: one is enough"}
     found["cells"][0]["base"] = {"correct": []}
+    found["runs"] = [{"cell": found["cells"][0]["name"], "arm": "random", "seed": 0}]
     write_results(tmp_path, found)
     with pytest.raises(ValueError, match=r"arms of lab was \['random'\], now \[\]; why_arms of lab was 'one is enough'"):
         read_results(tmp_path, design)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from jominy.studies.folders import base_folder
 from jominy.studies.kept import keep, kept_folder
 from jominy.studies.missing import runs
 from jominy.studies.results import RESULTS_FILE, made_as, read_results, take_in
+from jominy.studies.study import STUDIES, load_study
 from jominy.studies.working_off import Launch, Waiting, Worker, work_off
 
 SETTINGS = Settings(seeds=2, steps=2, prompts=2, rollouts=2, max_tokens=4, learning_rate=1e-3)
@@ -34,18 +36,21 @@ ARMS = tuple(
 DESIGN = Design(study="alignment", scale="smoke", cells=CELLS, arms=ARMS, settings={"lab": SETTINGS})
 
 PROCESS = """
-import json, os, sys
-fails, dies = json.loads(sys.argv[1]), json.loads(sys.argv[2])
+import json, os, sys, time
+fails, dies, hangs, marker = (json.loads(word) for word in sys.argv[1:])
 for line in sys.stdin:
     job = json.loads(line)
-    name = [job["cell"], job.get("arm")]
-    if name in dies:
+    names = [job["cell"], job.get("arm")], [job["cell"], job.get("arm"), job.get("seed")]
+    if any(name in dies for name in names):
         os._exit(7)
+    if any(name in hangs for name in names):
+        open(marker, "w").close()
+        time.sleep(600)
     failed = {"failed": "ValueError: no", "traceback": "there"}
     found = {"environment": {}, "seconds": 1.0, "base": {"more": {}}}
-    print(json.dumps({**job, **(failed if name in fails else found)}), flush=True)
+    print(json.dumps({**job, **(failed if any(name in fails for name in names) else found)}), flush=True)
 """
-"""Answers at once, but for cells and arms that fail or that end it."""
+"""Answers at once, but for cells and arms, with one seed or with all, that fail, that end it, or that it hangs in behind its marker."""
 
 
 @pytest.fixture
@@ -61,16 +66,23 @@ def launch(tmp_path: Path) -> Launch:
 def keep_models(out: Path, *names: str) -> None:
     """As the runs of `a` would."""
     for cell in (cell for cell in CELLS if cell.name in names):
-        for seed in range(2):
+        for seed in range(3):
             keep(kept_folder(out, cell, "a", seed), made_as(DESIGN, cell, ARMS[0]), "exploded", "", None)
 
 
-def processes(monkeypatch: pytest.MonkeyPatch, *, fails: list[Any] | None = None, dies: list[Any] | None = None) -> list[Any]:
+def processes(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    fails: list[Any] | None = None,
+    dies: list[Any] | None = None,
+    hangs: list[Any] | None = None,
+    marker: Path = Path("nowhere"),
+) -> list[Any]:
     """Small ones in place of those that load models; returns the list of those that were begun."""
     begun: list[subprocess.Popen[str]] = []
 
     def begin(worker: Worker) -> subprocess.Popen[str]:
-        words = [sys.executable, "-c", PROCESS, json.dumps(fails or []), json.dumps(dies or [])]
+        words = [sys.executable, "-c", PROCESS, *map(json.dumps, (fails or [], dies or [], hangs or [], str(marker)))]
         begun.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return begun[-1]
 
@@ -78,30 +90,70 @@ def processes(monkeypatch: pytest.MonkeyPatch, *, fails: list[Any] | None = None
     return begun
 
 
-def missing(launch: Launch, failures: Failures) -> tuple[list[Any], list[Any]]:
-    return runs(launch.design, launch.design.cells, SETTINGS, launch.results, launch.out, failures.before)
+def missing(launch: Launch, failures: Failures, settings: Settings = SETTINGS) -> tuple[list[Any], list[Any]]:
+    return runs(launch.design, launch.design.cells, settings, launch.results, launch.out, failures.before)
 
 
 def done(launch: Launch) -> list[tuple[str, str, int]]:
     return [(run["cell"], run["arm"], run["seed"]) for run in launch.results["runs"]]
 
 
-def test_an_arm_that_fails_is_passed_over_in_its_cell(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arm_that_fails_twice_is_passed_over_in_its_cell(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     keep_models(launch.out, "one", "two")
     processes(monkeypatch, fails=[["one", "b"], ["two", "b"], ["one", "c"]])
     failures = Failures(DESIGN, launch.out)
-    work_off(launch, "lab", missing(launch, failures)[0], failures)
-    # two arms failed, one of them in both cells: nothing ends, and each failed once
+    work_off(launch, "lab", missing(launch, failures, replace(SETTINGS, seeds=3))[0], failures)
+    # two arms failed, one of them in both cells: nothing ends, and each failed with two seeds
     assert not failures.too_many
-    assert sorted((job["cell"], job["arm"], job["seed"]) for job in failures.now) == [("one", "b", 0), ("one", "c", 0), ("two", "b", 0)]
-    left = {("one", "b"), ("one", "c"), ("two", "b")}
+    left = [("one", "b"), ("one", "c"), ("two", "b")]
+    assert sorted((job["cell"], job["arm"], job["seed"]) for job in failures.now) == [(*pair, seed) for pair in left for seed in (0, 1)]
     assert set(done(launch)) == {
-        (cell.name, arm.name, seed) for cell in CELLS for arm in ARMS for seed in (0, 1) if (cell.name, arm.name) not in left
+        (cell.name, arm.name, seed) for cell in CELLS for arm in ARMS for seed in (0, 1, 2) if (cell.name, arm.name) not in left
     }
     said = failures.said()
     assert "one: b, seed 0 failed: ValueError: no\nthere" in said
-    assert "one: b, seed 1 (failed before in this start)" in said
-    assert said.count("(failed before in this start)") == 3
+    assert "one: b, seed 2 (failed with 2 seeds in this start)" in said
+    assert said.count("(failed with 2 seeds in this start)") == 3
+
+
+def test_a_failure_that_passes_costs_one_seed(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory was short once: the next seed of the arm is run, and what needs its model."""
+    keep(kept_folder(launch.out, CELLS[0], "a", 1), made_as(DESIGN, CELLS[0], ARMS[0]), "exploded", "", None)
+    keep_models(launch.out, "two")
+    processes(monkeypatch, fails=[["one", "a", 0]])
+    failures = Failures(DESIGN, launch.out)
+    work_off(launch, "lab", missing(launch, failures)[0], failures)
+    everything = {(cell.name, arm.name, seed) for cell in CELLS for arm in ARMS for seed in (0, 1)}
+    assert everything - set(done(launch)) == {("one", "a", 0), ("one", "needs a", 0)}
+    # it is all that the next start has to do, and that is not forgotten by what another seed did
+    assert Failures(DESIGN, launch.out).before == {("one", "a", 0)}
+
+
+def test_what_was_in_hand_at_the_end_has_not_failed(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, with a run of each of two processes in hand."""
+    keep_models(launch.out, "one", "two")
+    marker = launch.out / "hangs"
+    begun = processes(monkeypatch, hangs=[["two", "a", 0]], marker=marker)
+
+    def interrupted(*_: Any) -> str:
+        deadline = time.monotonic() + 30
+        while not marker.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(working_off, "_settle", interrupted)
+    design = replace(DESIGN, settings={"lab": replace(SETTINGS, workers=2)})
+    two, failures = replace(launch, design=design), Failures(design, launch.out)
+    with pytest.raises(KeyboardInterrupt):
+        work_off(two, "lab", missing(two, failures)[0], failures)
+    assert marker.exists(), "else nothing was in hand"
+    assert len(begun) == 2
+    assert all(process.poll() is not None for process in begun)
+    assert failures.said() == ""
+    assert not (launch.out / FAILED_FILE).exists()
+    # and the next start begins where this one would have gone on
+    first, last = missing(two, Failures(design, launch.out))
+    assert ([len(block) for block in first], last) == ([5] * 4, [])
 
 
 def test_three_different_arms_end_it_and_come_last_in_the_next_start(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,15 +166,26 @@ def test_three_different_arms_end_it_and_come_last_in_the_next_start(launch: Lau
     assert done(launch) == [], "the first three jobs failed"
     work_off(launch, "lab", missing(launch, failures)[0], failures)
     assert done(launch) == [], "nothing is begun any more"
-    # the same three fail again, behind all that does not
+    # it may have been the seed: those runs come last, and the next seed is tried in its turn
     again = Failures(DESIGN, launch.out)
-    assert again.before == {("one", name) for name in ("a", "b", "c")}
+    assert again.before == {("one", name, 0) for name in ("a", "b", "c")}
     first, last = missing(launch, again)
-    assert [len(block) for block in first] == [1, 5, 1, 5]
+    assert ([len(block) for block in first], [len(block) for block in last]) == ([1, 5, 5, 5], [4])
     for blocks in (first, last):
         work_off(launch, "lab", blocks, again)
-    assert len(done(launch)) == 12
+    # which of the two cells was first with the next seed hangs on how soon the answers were read
+    assert {("one", "d", 0), *(("two", arm.name, 0) for arm in ARMS)} <= set(done(launch))
+    assert ("one", "d", 1) not in done(launch)
     assert again.too_many
+    # it was not: the same three fail again, behind all that does not
+    last_of_all = Failures(DESIGN, launch.out)
+    first, last = missing(launch, last_of_all)
+    assert {job["arm"] for block in first for job in block if job["cell"] == "one"} == {"d"}
+    assert [[job["arm"] for job in block] for block in last] == [["a", "b", "c", "needs a"]] * 2
+    for blocks in (first, last):
+        work_off(launch, "lab", blocks, last_of_all)
+    assert len(done(launch)) == 12
+    assert last_of_all.too_many
     # mended: all is done, and nothing is known of what failed
     processes(monkeypatch)
     mended = Failures(DESIGN, launch.out)
@@ -214,21 +277,76 @@ def test_models_are_made_one_after_the_other_and_one_that_fails_is_passed_over(l
     assert "one: base failed: its lab model cannot be made: RuntimeError: no gold answers\nTraceback" in failures.said()
 
 
-def test_a_cell_that_fails_does_not_keep_the_others_from_being_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The base of one cell fails; the other one has its runs, and so has the next group."""
-    third = replace(CELLS[0], name="third", group="next", lab=None)
-    design = replace(DESIGN, cells=(*CELLS, third), arms=ARMS[1:3], settings={"lab": SETTINGS, "next": SETTINGS})
-    monkeypatch.setattr(running, "load_design", lambda name, scale: design)
+THIRD = replace(CELLS[0], name="third", group="next", lab=None)
+TWO_GROUPS = replace(DESIGN, cells=(*CELLS, THIRD), arms=ARMS[1:3], settings={"lab": SETTINGS, "next": SETTINGS})
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A study of two groups, whose models are there: where it was written."""
+    monkeypatch.setattr(running, "load_design", lambda name, scale: TWO_GROUPS)
     monkeypatch.setattr(running, "build", lambda spec, *, quiet: Path("lab"))
-    written: list[Path] = []
-    monkeypatch.setattr("jominy.studies.writing.write_study", lambda out, results: written.append(out))
-    processes(monkeypatch, fails=[["one", None]])
-    for cell in design.cells[1:]:
+    found: list[Path] = []
+    monkeypatch.setattr("jominy.studies.writing.write_study", lambda out, results: found.append(out))
+    for cell in TWO_GROUPS.cells[1:]:
         RunFolder(base_folder(tmp_path, cell)).write_run({"status": "finished"})
+    return found
+
+
+def ran(out: Path) -> set[tuple[str, str, int]]:
+    return {(run["cell"], run["arm"], run["seed"]) for run in json.loads((out / RESULTS_FILE).read_text())["runs"]}
+
+
+def all_runs(*cells: str) -> set[tuple[str, str, int]]:
+    return {(cell, arm, seed) for cell in cells for arm in ("b", "c") for seed in (0, 1)}
+
+
+def test_a_cell_that_fails_does_not_keep_the_others_from_being_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Path]
+) -> None:
+    """The base of one cell fails; the other one has its runs, and so has the next group."""
+    processes(monkeypatch, fails=[["one", None]])
     with pytest.raises(running.StudyFailed, match=r"^one: base failed: ValueError: no\nthere$"):
         running.study(DESIGN.study, tmp_path, quiet=True)
-    ran = json.loads((tmp_path / RESULTS_FILE).read_text())["runs"]
-    assert {(run["cell"], run["arm"], run["seed"]) for run in ran} == {
-        (cell, arm, seed) for cell in ("two", "third") for arm in ("b", "c") for seed in (0, 1)
-    }
+    assert ran(tmp_path) == all_runs("two", "third")
     assert written == [tmp_path]
+
+
+def test_claims_that_need_all_cells_have_no_runs_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Path]) -> None:
+    """The base of one cell fails: no run of its group, but those of the next; then it does not, and all are made."""
+    needs_all = replace(load_study(DESIGN.study), needs_all=True)
+    monkeypatch.setattr(running, "load_study", lambda name: needs_all)
+    processes(monkeypatch, fails=[["one", None]])
+    with pytest.raises(running.StudyFailed, match=r"^one: base failed: ValueError: no\nthere\nno run of group lab was begun: the claims"):
+        running.study(DESIGN.study, tmp_path, quiet=True)
+    assert ran(tmp_path) == all_runs("third")
+    assert written == [tmp_path], "what is there is shown"
+    RunFolder(base_folder(tmp_path, CELLS[0])).write_run({"status": "finished"})
+    processes(monkeypatch)
+    running.study(DESIGN.study, tmp_path, quiet=True)
+    assert ran(tmp_path) == all_runs("one", "two", "third")
+
+
+def test_no_seeds_measure_bases_and_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Path]) -> None:
+    """The last look before a night: every base is measured, and refused if it is to be."""
+    made: list[int] = []
+    monkeypatch.setattr(running, "build", lambda spec, *, quiet: made.append(spec.seed))
+    processes(monkeypatch, fails=[["two", None]])
+    with pytest.raises(running.StudyFailed, match=r"^two: base failed"):
+        running.study(DESIGN.study, tmp_path, seeds=0, quiet=True)
+    begun = processes(monkeypatch)
+    running.study(DESIGN.study, tmp_path, seeds=0, quiet=True)
+    cells = json.loads((tmp_path / RESULTS_FILE).read_text())["cells"]
+    assert [cell["base"] for cell in cells] == [{"more": {}}] * 3
+    assert ran(tmp_path) == set()
+    # both models, then that of the base that lacked; and then there is nothing left to look at
+    assert (made, len(begun)) == ([0, 1, 1], 1)
+    running.study(DESIGN.study, tmp_path, seeds=0, quiet=True)
+    assert (made, len(begun)) == ([0, 1, 1], 1)
+    assert written == [tmp_path] * 3
+    with pytest.raises(ValueError, match="0 or more; got -1"):
+        running.study(DESIGN.study, tmp_path, seeds=-1, quiet=True)
+
+
+def test_which_studies_need_all_cells() -> None:
+    assert [name for name in STUDIES if load_study(name).needs_all] == ["decisions"]

@@ -19,6 +19,7 @@ from jominy.studies.jobs import Bench
 from jominy.studies.kept import is_kept, keep, keep_more, kept_folder, read_more, why_no_model, why_unknown
 from jominy.studies.missing import bases, pending, runs
 from jominy.studies.results import made_as, read_results, take_in, why_another_base, write_results
+from jominy.studies.study import BaseRefused
 from jominy.studies.worker import work
 
 CELL = Cell(name="one, cell", group="lab", model="m", task="arithmetic", lab=LabSpec(tasks=("arithmetic",)))
@@ -51,7 +52,7 @@ def base_there(out: Path, results: dict[str, Any]) -> dict[str, Any]:
     return results
 
 
-def blocks(results: dict[str, Any], out: Path, failed: set[tuple[str, str]] | None = None) -> list[list[tuple[str, int]]]:
+def blocks(results: dict[str, Any], out: Path, failed: set[tuple[str, str, int]] | None = None) -> list[list[tuple[str, int]]]:
     """Of both kinds, with the base there."""
     found = runs(DESIGN, [CELL], SETTINGS, base_there(out, results), out, failed or set())
     return [[(job["arm"], job["seed"]) for job in block] for kind in found for block in kind]
@@ -128,10 +129,31 @@ def test_an_arm_may_have_a_learning_rate_of_its_own(tmp_path: Path) -> None:
         read_results(tmp_path, changed)
 
 
+def with_settings(**changes: Any) -> Design:
+    return replace(DESIGN, settings={"lab": replace(SETTINGS, **changes)})
+
+
+def test_what_no_base_depends_on_may_change_while_no_run_is_made(tmp_path: Path) -> None:
+    """A learning rate is chosen behind the bases, which took long; what they were measured with stays."""
+    write_results(tmp_path, base_there(tmp_path, read_results(tmp_path, DESIGN)))
+    there = read_results(tmp_path, with_settings(learning_rate=3e-4, steps=9, seeds=5))
+    assert [there["settings"]["lab"][name] for name in ("learning_rate", "steps", "seeds", "max_tokens")] == [3e-4, 9, 5, 4]
+    assert there["cells"][0]["base"] == {"correct": [1]}
+    with pytest.raises(ValueError, match=r"other settings: max_tokens of lab was 4, now 8; choose"):
+        read_results(tmp_path, with_settings(learning_rate=3e-4, max_tokens=8))
+    # a run of any arm was made with all of them
+    write_results(tmp_path, base_there(tmp_path, with_runs(tmp_path, ("other", 0))))
+    with pytest.raises(ValueError, match=r"other settings: learning_rate of lab was 0\.001, now 0\.0003; choose"):
+        read_results(tmp_path, with_settings(learning_rate=3e-4))
+    assert read_results(tmp_path, DESIGN)["settings"]["lab"]["learning_rate"] == 1e-3
+
+
 class Failing:
     """A bench whose jobs end in what they are told."""
 
     def do(self, job: dict[str, Any]) -> dict[str, Any]:
+        if job["ends"] == "refused":
+            raise BaseRefused("the warm start is no good")
         raised = {"assertion": AssertionError("two prompts are one"), "key": KeyError("more"), "zero": ZeroDivisionError("no tokens")}
         if job["ends"] in raised:
             raise raised[job["ends"]]
@@ -149,24 +171,38 @@ def test_our_own_mistakes_and_nan_are_answered_with_their_job() -> None:
     assert all(one["failed"].startswith(words) for one, words in zip(found, said, strict=False))
     assert all("Traceback" in one["traceback"] for one in found[:4])
     assert found[4] == {"ends": "well", "found": 1.0}
+    # what is said to a person is said alone
+    answers = io.StringIO()
+    work(bench, ['{"ends": "refused"}'], answers)
+    assert json.loads(answers.getvalue()) == {"ends": "refused", "failed": "the warm start is no good", "traceback": ""}
 
 
 def test_what_failed_comes_last_with_what_needs_it(tmp_path: Path) -> None:
     nothing = read_results(tmp_path, DESIGN)
     seeds = (0, 1)
-    # other is on its own; second needs the model of first
-    assert blocks(nothing, tmp_path, {(CELL.name, "other")}) == [
+    # other is on its own; with one seed it may have failed by chance, so only that one waits
+    assert blocks(nothing, tmp_path, {(CELL.name, "other", 0)}) == [
+        [("first", 0), ("second", 0)],
+        [("first", 1), ("other", 1), ("second", 1)],
+        [("other", 0)],
+    ]
+    # with two it waits with all seeds, also with those that it was not tried with
+    assert blocks(nothing, tmp_path, {(CELL.name, "other", seed) for seed in (0, 2)}) == [
         *([("first", seed), ("second", seed)] for seed in seeds),
         *([("other", seed)] for seed in seeds),
     ]
-    assert blocks(nothing, tmp_path, {(CELL.name, "first")}) == [
+    assert blocks(nothing, tmp_path, {("another cell", "other", seed) for seed in (0, 2)})[0] == [
+        (name, 0) for name in ("first", "other", "second")
+    ]
+    # second needs the model of first
+    assert blocks(nothing, tmp_path, {(CELL.name, "first", seed) for seed in seeds}) == [
         *([("other", seed)] for seed in seeds),
         *([("first", seed), ("second", seed)] for seed in seeds),
     ]
     # the model of first is there, so second does not wait
     keep(kept_folder(tmp_path, CELL, "first", 0), MADE, "finished", "", lambda path: path.mkdir(parents=True))
     results = with_runs(tmp_path, ("first", 0), ("other", 0), ("first", 1), ("other", 1), ("second", 1))
-    assert blocks(results, tmp_path, {(CELL.name, "first")}) == [[("second", 0)]]
+    assert blocks(results, tmp_path, {(CELL.name, "first", 0)}) == [[("second", 0)]]
 
 
 def test_a_base_is_measured_where_a_missing_run_needs_it(tmp_path: Path) -> None:
@@ -217,7 +253,7 @@ def test_a_base_that_is_refused_is_measured_once(tmp_path: Path, monkeypatch: py
     bench = Bench(DESIGN, tmp_path, tmp_path)
     bench.study = replace(bench.study, more_of_base=lambda folder, cell, settings: {"room": settings.max_tokens / 2}, check_base=check)
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"one, cell has room 2\.0 of 3"):
+        with pytest.raises(BaseRefused, match=r"one, cell has room 2\.0 of 3"):
             bench.base(CELL)
     assert measured == [CELL.name]
     # nothing about the base changed, but what it has to be, and how long runs are

@@ -1,10 +1,12 @@
-"""Jobs of a study that failed: a cell and arm that failed is passed over for the rest of the start, and three different arms end the group.
+"""Jobs of a study that failed: an arm that failed with two seeds is passed over in its cell for the rest of the start, and three different
+arms end the group.
 
-    OUT/failed.json    {"failed": [{"cell", "arm", "seed", "failed", "traceback"}, ...]}     cells and arms whose last try failed
+    OUT/failed.json    {"failed": [{"cell", "arm", "seed", "failed", "traceback"}, ...]}     runs whose last try failed
 
-So one arm that always fails costs one run a cell, and a machine on which nothing works is left after three. The next start tries again
-what failed, behind everything else. A run whose opponents left no model is passed over, too, for done without them it would count as
-done for good. Left out: bases, in the file; they are tried again before any run.
+So a failure that passes costs one run and those that need its model, one that stays two runs a cell, and a machine on which nothing works
+is left after three. The next start tries again what failed, behind everything else (`missing`). A run whose opponents left no model is
+passed over, too, for done without them it would count as done for good. A job in hand when the study is ended has not failed.
+Left out: bases, in the file; they are tried again before any run.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from jominy.store import SCHEMA_VERSION, read_json, write_json
 from jominy.studies.design import Design
-from jominy.studies.missing import Job, Pair, lacks_model
+from jominy.studies.missing import LASTING, Job, RunKey, key_of, lacks_model
 
 FAILED_FILE = "failed.json"
 MOST_FAILURES = 3
@@ -27,31 +29,27 @@ class Failures:
     def __init__(self, design: Design, out: Path) -> None:
         """Reads what failed in earlier starts."""
         self.design, self.out, self.lock = design, out, threading.Lock()
-        self.known: dict[Pair, Job] = {}
+        self.known: dict[RunKey, Job] = {}
         if (out / FAILED_FILE).is_file():
-            self.known = {(job["cell"], job["arm"]): job for job in read_json(out / FAILED_FILE)["failed"]}
+            self.known = {key_of(job): job for job in read_json(out / FAILED_FILE)["failed"]}
         self.before = frozenset(self.known)
         self.now: list[Job] = []
         self.passed_over: list[str] = []
-        self.pairs: set[Pair] = set()
 
     def add(self, answer: Job) -> None:
         """A job that failed."""
         with self.lock:
             self.now.append(answer)
             if answer["kind"] == "run":
-                pair = answer["cell"], answer["arm"]
-                self.pairs.add(pair)
-                self.known[pair] = {name: answer[name] for name in ("cell", "arm", "seed", "failed", "traceback")}
+                self.known[key_of(answer)] = {name: answer[name] for name in ("cell", "arm", "seed", "failed", "traceback")}
                 self._write()
 
     def forget(self, answer: Job) -> None:
         """A job that was done: what failed in an earlier start works again."""
         if answer["kind"] != "run":
             return
-        pair = answer["cell"], answer["arm"]
         with self.lock:
-            if pair not in self.pairs and self.known.pop(pair, None) is not None:
+            if self.known.pop(key_of(answer), None) is not None:
                 self._write()
 
     def pass_over(self, job: Job, why: str) -> None:
@@ -62,8 +60,8 @@ class Failures:
         """Why a job is passed over; empty where it is to be done."""
         if job["kind"] == "base":
             return ""
-        if (job["cell"], job["arm"]) in self.pairs:
-            return "failed before in this start"
+        if (num_seeds := self._num_seeds(job)) >= LASTING:
+            return f"failed with {num_seeds} seeds in this start"
         cell = self.design.cell(job["cell"])
         needed = [self.design.arm(name) for name in self.design.arm(job["arm"]).against]
         whys = {arm.name: lacks_model(self.design, cell, arm, job["seed"], self.out) for arm in needed}
@@ -80,6 +78,11 @@ class Failures:
         if self.passed_over:
             lines.append(f"passed over, and tried again by the next start: {', '.join(self.passed_over)}")
         return "\n".join(lines)
+
+    def _num_seeds(self, job: Job) -> int:
+        """With how many the arm of a run failed in its cell, in this start."""
+        failed = [key_of(one) for one in tuple(self.now) if one["kind"] == "run"]
+        return len({seed for cell, arm, seed in failed if (cell, arm) == (job["cell"], job["arm"])})
 
     def _write(self) -> None:
         write_json(self.out / FAILED_FILE, {"schema_version": SCHEMA_VERSION, "failed": list(self.known.values())})

@@ -3,8 +3,10 @@
     OUT/base/CELL/          rollouts of the base model of a cell, whole or not there
     OUT/runs/1234-k3j2/     of process 1234 alone, gone when it ends
 
-A study that was killed may leave a process behind, which ends its job before it hears of it, beside those of the study that goes on: none
-writes where another does. Left out: other machines that work in the same folder; the lock of the study keeps them away.
+A study that was killed may leave processes behind, which end the jobs in hand before they hear of it, beside those of the study that goes
+on: scratch folders are each process's own. LIMIT: OUT/base and OUT/models are not; such a process and the next start may both replace the
+same base or kept model, with the same bits on one machine with one code, and whoever comes second may fail its job by it.
+Left out: other machines that work in the same folder; the lock of the study keeps them away.
 """
 
 from __future__ import annotations

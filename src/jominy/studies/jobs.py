@@ -33,7 +33,7 @@ from jominy.studies.kept import is_kept, keep, keep_more, kept_folder, read_more
 from jominy.studies.measuring import keep_start, measure_base, read_start, start_of
 from jominy.studies.reading import FINISHED, NO_EXAMPLE
 from jominy.studies.results import made_as, measured_as
-from jominy.studies.study import Ended, Left, load_study
+from jominy.studies.study import BaseRefused, Ended, Left, load_study
 from jominy.studies.surroundings import surroundings
 from jominy.tables import groups_of
 from jominy.trainfolder import TrainFolder
@@ -61,7 +61,7 @@ class Bench:
         """What the untrained model of a cell can do.
 
         Raises:
-            ValueError: the study refuses it; what was measured stays where the next check finds it.
+            BaseRefused: the study does; what was measured stays where the next check finds it.
         """
         check = self.study.check_base
         if check is None:
@@ -72,7 +72,10 @@ class Bench:
         if found is None:
             found = self._measured(cell)
             keep_start(folder, asked, found)
-        check(cell, self.design.settings[cell.group], found["more"])
+        try:
+            check(cell, self.design.settings[cell.group], found["more"])
+        except ValueError as error:
+            raise BaseRefused(str(error)) from error
         return found
 
     def _measured(self, cell: Cell) -> dict[str, Any]:

@@ -8,6 +8,7 @@
     start.json             all of that, of a base that a study checks: a check that refuses it costs no second measurement
 
 The rollouts appear in their folder whole or not at all: one-example runs choose from them.
+LIMIT: start.json knows settings and machine and not the code; where what is measured changes, a folder with bases is to be left.
 Left out: what the numbers mean.
 """
 

@@ -3,7 +3,8 @@
     block    one base; or the missing arms of a cell with one seed, in the order of the arms, which share their first draws
 
 Seeds are the outermost loop: a study that is stopped early has some seeds of everything, not everything of some cells. A base or a kept
-model that the folder lacks is missing only where a missing run needs it. A cell without a base has no runs yet.
+model that the folder lacks is missing only where a missing run needs it. A cell without a base has no runs yet. What failed in an earlier
+start comes behind all else: a run that did, and once an arm failed in a cell with `LASTING` seeds, that arm with all of them.
 Left out: which of several blocks goes first (`working_off`).
 """
 
@@ -21,8 +22,15 @@ from jominy.studies.results import made_as
 
 Job = dict[str, Any]
 Block = list[Job]
-Pair = tuple[str, str]
-"""Names of a cell and an arm."""
+RunKey = tuple[str, str, int]
+"""Names of a cell and an arm, and a seed."""
+LASTING = 2
+"""Seeds with which an arm failed in a cell from which on the failure is not taken for a passing one."""
+
+
+def key_of(job: Job) -> RunKey:
+    """Which run a job is, or a line of results."""
+    return job["cell"], job["arm"], job["seed"]
 
 
 def pending(design: Design, group: str, settings: Settings, results: dict[str, Any]) -> list[Cell]:
@@ -45,7 +53,7 @@ def bases(cells: Iterable[Cell], results: dict[str, Any], out: Path) -> list[Blo
 
 
 def runs(
-    design: Design, cells: Sequence[Cell], settings: Settings, results: dict[str, Any], out: Path, failed: Collection[Pair]
+    design: Design, cells: Sequence[Cell], settings: Settings, results: dict[str, Any], out: Path, failed: Collection[RunKey]
 ) -> tuple[list[Block], list[Block]]:
     """Blocks of runs, and those that are to come after all of them: of what failed in an earlier start, and of what needs its models."""
     done, known = _done(results), _known(results)
@@ -62,8 +70,8 @@ def runs(
     return [block for block in first if block], [block for block in last if block]
 
 
-def _done(results: dict[str, Any]) -> set[tuple[str, str, int]]:
-    return {(run["cell"], run["arm"], run["seed"]) for run in results["runs"]}
+def _done(results: dict[str, Any]) -> set[RunKey]:
+    return {key_of(run) for run in results["runs"]}
 
 
 def _known(results: dict[str, Any]) -> set[str]:
@@ -76,7 +84,7 @@ def _is_there(cell: Cell, out: Path) -> bool:
     return RunFolder(base_folder(out, cell)).exists()
 
 
-def _arms(design: Design, cell: Cell, seed: int, done: Collection[tuple[str, str, int]]) -> set[str]:
+def _arms(design: Design, cell: Cell, seed: int, done: Collection[RunKey]) -> set[str]:
     """Arms that are to be run in a cell and are not done with this seed."""
     undefined = {arm.name for other, arm, _ in design.not_defined() if other.name == cell.name}
     return {arm.name for arm in design.arms if arm.name not in undefined and (cell.name, arm.name, seed) not in done}
@@ -93,10 +101,16 @@ def lacks_model(design: Design, cell: Cell, arm: Arm, seed: int, out: Path) -> s
     return why_unknown(kept_folder(out, cell, arm.name, seed), made_as(design, cell, arm))
 
 
-def _late(design: Design, block: Block, failed: Collection[Pair]) -> set[str]:
+def _late(design: Design, block: Block, failed: Collection[RunKey]) -> set[str]:
     """Arms of a block that failed before, and those that need the model of one of them; what is needed stands before what needs it."""
     late: set[str] = set()
     for job in block:
-        if (job["cell"], job["arm"]) in failed or late & set(design.arm(job["arm"]).against):
+        if _failed_before(job, failed) or late & set(design.arm(job["arm"]).against):
             late.add(job["arm"])
     return late
+
+
+def _failed_before(job: Job, failed: Collection[RunKey]) -> bool:
+    """Whether it did itself, or its arm with so many seeds in this cell that it will again."""
+    seeds = {seed for cell, arm, seed in failed if (cell, arm) == (job["cell"], job["arm"])}
+    return job["seed"] in seeds or len(seeds) >= LASTING

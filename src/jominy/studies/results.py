@@ -48,7 +48,7 @@ NOT_OF_BASES = (
     "why_arms",
     "square_prompts",
 )
-"""Settings that nothing in a base depends on."""
+"""Settings that nothing in a base depends on: they may change in a group while no run of it is made."""
 OF_RUNS = ("steps", "prompts", "rollouts", "max_tokens", "learning_rate", "minibatches", "pool")
 """Settings that decide what a run ends with; the others decide what is measured."""
 Row = dict[str, Any]
@@ -69,8 +69,10 @@ def read_results(folder: Path, design: Design) -> dict[str, Any]:
     for name in ("study", "scale"):
         if there[name] != asked[name]:
             raise ValueError(f"{folder} holds a study with another {name} ({there[name]!r}, now {asked[name]!r}); choose another --out")
-    begun = {cell["group"] for cell in there["cells"] if cell["base"] is not None}
-    if differs := _differing(there["settings"], asked["settings"], begun):
+    groups = {cell["name"]: cell["group"] for cell in there["cells"]}
+    begun = {groups[cell["name"]] for cell in there["cells"] if cell["base"] is not None}
+    running = {groups[run["cell"]] for run in there["runs"]}
+    if differs := _differing(there["settings"], asked["settings"], begun, running):
         raise ValueError(f"{folder} holds a study with other settings: {'; '.join(differs)}; choose another --out")
     known = {cell["name"]: cell for cell in there["cells"]}
     pairs = [(known.get(cell["name"], {**cell, "base": None}), cell) for cell in asked["cells"]]
@@ -81,22 +83,42 @@ def read_results(folder: Path, design: Design) -> dict[str, Any]:
     if changed:
         raise ValueError(f"{folder} holds runs of another {', '.join(changed)}; choose another --out")
     cells = [{**cell, "lab": old["lab"] if _same_cell(old, cell) else cell["lab"], "base": old["base"]} for old, cell in pairs]
-    settings = {group: there["settings"][group] if group in begun else asked["settings"][group] for group in asked["settings"]}
+    settings = {group: _kept_words(there["settings"].get(group), new) for group, new in asked["settings"].items()}
     return {**there, **asked, "settings": settings, "cells": cells}
 
 
-def _differing(there: Row, asked: Row, begun: set[str]) -> list[str]:
-    """What is set otherwise in groups that something was measured of, a field a line; nothing is lost where nothing was."""
-    defaults, found = _defaults(Settings), []
-    for group in sorted(begun):
+def _differing(there: Row, asked: Row, begun: set[str], running: set[str]) -> list[str]:
+    """What is set otherwise where it decides what is there already, a field a line.
+
+    Args:
+        there: group -> its settings in the file.
+        asked: the same in the design.
+        begun: groups with a base.
+        running: groups with a run, of which all settings have to be the same.
+    """
+    found = []
+    for group in sorted(begun | running):
         if group not in asked:
             found.append(f"{group} is no group any more")
             continue
-        old, new = {**defaults, **there[group]}, {**defaults, **asked[group]}
         found += [
-            f"{name} of {group} was {old.get(name)!r}, now {new.get(name)!r}" for name in {**old, **new} if old.get(name) != new.get(name)
+            f"{name} of {group} was {old!r}, now {new!r}"
+            for name, old, new in _changed(there[group], asked[group])
+            if group in running or name not in NOT_OF_BASES
         ]
     return found
+
+
+def _changed(there: Row, asked: Row) -> list[tuple[str, Any, Any]]:
+    """(name, old, new) of settings that differ, a field that one side lacks being at its default."""
+    defaults = _defaults(Settings)
+    old, new = {**defaults, **there}, {**defaults, **asked}
+    return [(name, old.get(name), new.get(name)) for name in {**old, **new} if old.get(name) != new.get(name)]
+
+
+def _kept_words(there: Row | None, asked: Row) -> Row:
+    """The settings of a group as the file says them, where the design says the same."""
+    return asked if there is None or _changed(there, asked) else there
 
 
 def _alike(there: Row | None, asked: Row | None, kind: type[LabSpec | Arm]) -> bool:

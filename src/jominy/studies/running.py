@@ -3,7 +3,9 @@
 Whatever is in results.json is not run again, so a study that is killed goes on, also in another folder that holds a copy of the file; but
 for bases and kept models that the folder lacks and a missing run needs (`missing`), which are made again and replace what was found of
 them. Lab models are made first, one after the other with all threads: two that are made side by side take far more than twice as long.
-A job that fails is passed over and named at the end (`failures`); a cell whose model or base fails has no runs, the others have theirs.
+A job that fails is passed over and named at the end (`failures`). A cell whose model or base fails has no runs; the others of its group
+have theirs, but where the study's claims take all cells together (`Study.needs_all`), for then hours of runs would end in no verdict.
+README, figures and page are written at the end of a start: after one that was killed, `minutes=0` writes them of what there is.
 
     OUT/results.json   OUT/base/CELL/   OUT/models/CELL-ARM-SEED/   OUT/runs/PID-.../   OUT/failed.json
         what was found; rollouts of base models; models that other arms need (`kept`); where processes work; what failed at its last try
@@ -57,16 +59,18 @@ def study(
         name: of `study.STUDIES`.
         out: the folder; a results.json in it is gone on with.
         scale: `smoke` (seconds: the machinery) or `full` (hours: the evidence).
-        seeds: run only the first so many seeds now.
+        seeds: run only the first so many seeds now; 0 makes and measures what all runs start from, has it checked, and runs nothing.
         minutes: begin no further job after so many.
         quiet: no progress.
 
     Raises:
-        ValueError: an unknown name, or a folder that holds another study.
+        ValueError: an unknown name, a negative number of seeds, or a folder that holds another study.
         StudyFailed: jobs failed; said behind the last group, which the others do not keep from being run.
         KeyboardInterrupt: passed on; what was finished is kept and written.
     """
     design = load_design(name, scale)
+    if seeds is not None and seeds < 0:
+        raise ValueError(f"seeds is how many of the first are run, 0 or more; got {seeds}")
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     with RunFolder(out).lock():
         results = read_results(out, design)
@@ -102,6 +106,8 @@ def run_group(launch: Launch, group: str, seeds: int | None) -> str:
     failures = Failures(design, out)
     cells = make_models(launch, pending(design, group, limited, results), failures)
     work_off(launch, group, bases(cells, results, out), failures)
+    if failures.now and load_study(design.study).needs_all:
+        return f"{failures.said().rstrip()}\nno run of group {group} was begun: the claims of this study take all of its cells together"
     first, last = runs(design, cells, limited, results, out, failures.before)
     for blocks in (first, last):
         work_off(launch, group, blocks, failures)

@@ -33,6 +33,10 @@ STUDIES = {
 """Name -> path of its record."""
 
 
+class BaseRefused(ValueError):
+    """A base from which the study begins no run; says what it is and what is asked, and where it was raised tells nobody more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
     """The model that another arm left in the same cell with the same seed.
@@ -119,6 +123,8 @@ class Study:
     """Tells of a base that takes long; asked every few seconds while it is measured."""
     check_base: CheckBase | None = None
     """Refuses bases; what was measured of one that is refused is kept beside its rollouts, and not measured again for the next check."""
+    needs_all: bool = False
+    """Verdicts take all cells of a group together: while the base of one is refused, or fails, no run of the group is begun."""
     fixed: tuple[str, ...] = ()
     """Parts of `cells[i]["base"]["more"]` that runs refer to: a base that is measured again and differs in them is refused."""
     more_of_run: MoreOfRun | None = None

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from jominy.studies.study import BaseRefused
+
 if TYPE_CHECKING:
     from jominy.studies.jobs import Bench
 
@@ -58,6 +60,8 @@ def work(bench: Bench, jobs: Iterable[str], answers: TextIO) -> None:
         job = json.loads(line)
         try:
             answer = json.dumps(bench.do(job), allow_nan=False)
+        except BaseRefused as refused:
+            answer = json.dumps({**job, "failed": str(refused), "traceback": ""})
         except FAILURES as error:
             answer = json.dumps({**job, "failed": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
         answers.write(answer + "\n")

@@ -2,7 +2,9 @@
 
 A run's bits do not depend on how many processes there are. Of the blocks with the lowest seed the longest goes first, by the seconds of
 finished runs, so that no process is left with a long one at the end; what is not known yet goes before that, in the order of the cells.
-A process that ends fails its job (`failures`) and is replaced, once. Left out: which jobs there are (`missing`).
+A process that ends fails its job (`failures`) and is replaced, once; one that is ended, by Ctrl-C or an error of ours, does not.
+LIMIT: no job has a time limit, so one that hangs keeps its process from the rest until a person ends the study; it is missing then.
+Left out: which jobs there are (`missing`).
 """
 
 from __future__ import annotations
@@ -199,7 +201,8 @@ class Worker:
             self.failures.pass_over(job, why)
             return {**job, "why_not": why}
         answer = self._ask(job)
-        if "failed" in answer:
+        # what was in hand when the study was ended is missing in the next start like all else
+        if "failed" in answer and not self.ended:
             self.failures.add(answer)
         return answer
 

@@ -24,7 +24,7 @@ class Study:
     scale: Literal["smoke", "full"] = "smoke"
     """smoke: the machinery in a minute; full: the evidence in hours."""
     seeds: Annotated[int | None, arg(metavar="INT")] = None
-    """Run only the first so many seeds now."""
+    """Run only the first so many seeds now; 0 makes and measures the models that all runs start from, and lets the study refuse them."""
     minutes: Annotated[float | None, arg(metavar="FLOAT")] = None
     """Begin no further run after so many minutes."""
     quiet: bool = False

@@ -43,6 +43,7 @@ STUDY = Study(
     limits=paper.LIMITS,
     more_of_base=more_of_base,
     check_base=check_base,
+    needs_all=True,
     fixed=("bank", "further"),
     more_of_run=more_of_run,
 )

@@ -1,11 +1,12 @@
-"""Whether a warm start is one that the study can ask anything: else hours of runs would end in `cannot tell`.
+"""Whether a warm start is one that the study can ask anything; while one is not, no cell has runs: hours would end in `cannot tell`.
 
-    first      share of first attempts that are right, in distribution, at prompts that it was not shown: something to learn and to decide
+    first      share of first attempts that are right, in distribution: something to learn and to decide
     further    share of right responses to each further task
     room       accuracy under decisions that are always right minus that under its own, by the chain, on every test: something to gain
     cut        share of responses that end at the token limit, on every test: there a retry would be punished for its length
     bank       full, half right and half wrong, with a verdict on nearly all
 
+All but `cut` are at prompts that it was not shown: what it knows by heart tells nothing of what it can.
 Left out: what to change; a warm start has many knobs, all in `design`. And whether it reached the pass rate that it was to end at: one
 that ended below and has all of this will do.
 """
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from jominy.studies.decisions.told import IN, hits_and_cases, unshown
 from jominy.studies.reading import Record
@@ -24,7 +27,7 @@ from jominy.tasks.retry_form import CUT
 class Gate:
     """What a warm start has to be, in shares.
 
-    Example: Gate(first=(0.15, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9)
+    Example: Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9)
     """
 
     first: tuple[float, float]
@@ -51,9 +54,9 @@ class Start:
     first: float
     """Share of first attempts that are right, in distribution, at prompts that it was not shown."""
     right: Mapping[str, float]
-    """Test -> share of right responses."""
+    """Test -> share of right responses at prompts that it was not shown."""
     room: Mapping[str, float | None]
-    """Test -> gain of decisions that are always right; None where it cannot be told."""
+    """Test -> gain there of decisions that are always right; None where it cannot be told."""
     cut: Mapping[str, float]
     """Test -> share of responses that end at the token limit."""
     num_states: int
@@ -68,10 +71,12 @@ def start_of_study(more: Record) -> Start:
     hits_P, cases_P = hits_and_cases(more["counts"], "first")
     keep_P = unshown(more)
     responses = {test: one["num_rollouts"] * len(one["right"]) for test, one in counts.items()}
+    right = {test: sum(one["right"]) / responses[test] for test, one in counts.items()}
+    right[IN] = int(np.array(more["counts"]["right"])[keep_P].sum()) / max(int(keep_P.sum()) * more["counts"]["num_rollouts"], 1)
     accept = more["bank"]["accept"]
     return Start(
         first=float(hits_P[keep_P].sum() / max(cases_P[keep_P].sum(), 1.0)),
-        right={test: sum(one["right"]) / responses[test] for test, one in counts.items()},
+        right=right,
         room={test: _apart(more["room"][test]) for test in counts},
         cut={test: one["problems"].get(CUT, 0) / responses[test] for test, one in counts.items()},
         num_states=len(accept),

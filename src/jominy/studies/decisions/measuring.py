@@ -5,8 +5,8 @@
     bank       the chance of accepting each of the cell's fixed attempts, half of them right; None where no check came to a verdict
     kl         nats and tokens a response, by stage, of log p / p_start on the last evaluation
 
-In distribution the prompts are the run's held-out ones; which of them the warm start was shown is told. The bank holds attempts at
-prompts that it was not shown.
+In distribution the prompts are the run's held-out ones; which of them the warm start was shown is told, and how many of those that the run
+trained on. The bank holds attempts at prompts that it was not shown, and the warm start's room is told there.
 Left out: what the numbers mean (`told` and what stands on it), and whether a warm start will do (`gating`).
 """
 
@@ -67,7 +67,7 @@ def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]
         "shown": [key in shown for key in stored.prompts],
         "counts": responses.counts(),
         "further": {name: one.counts() for name, one in beyond.items()},
-        "room": {name: one.room() for name, one in {IN: responses, **beyond}.items()},
+        "room": {name: one.room() for name, one in {IN: responses.without(shown), **beyond}.items()},
         "bank": {
             "correct": [state.correct for state in bank.states],
             "prompt": [numbers[state.prompt.id] for state in bank.states],
@@ -94,6 +94,7 @@ def more_of_run(ended: Ended) -> dict[str, Any]:
         "after": after.counts(),
         "num_shown": len(shown & after.prompts.keys()),
         "shown": [key in shown for key in after.prompts],
+        "num_trained_shown": len(shown.intersection(ended.folder.run.rollouts(["prompt_id"])["prompt_id"].to_pylist())),
         "further": {name: one.counts() for name, one in trained.items() if name != IN},
         "bank": _judged(ended.trained, _bank(ended.trained, base, cell, retrying, settings), retrying, settings),
         "square": squares_with_start(ended, of_start, trained),

@@ -66,6 +66,11 @@ class Responses:
         right_P: list[int] = groups_of_rollouts(groups_of_stored(self.rollouts), 1.0).num_correct_P().tolist()
         return right_P
 
+    def without(self, shown: Collection[str]) -> Responses:
+        """Those to other prompts than these, by id."""
+        prompts = {key: prompt for key, prompt in self.prompts.items() if key not in shown}
+        return Responses(task=self.task, prompts=prompts, rollouts=[one for one in self.rollouts if one.prompt_id in prompts])
+
     def few(self, num_prompts: int, num_rollouts: int) -> Responses:
         """The first prompts, and the first responses to each."""
         ids = list(self.prompts)[:num_prompts]

@@ -42,7 +42,7 @@ NATS: Parts = {
     "kl_loss_strong": (0.8, 0.6),
     "kl_reward_weak": (2.2, 1.2),
     "kl_reward_middle": (1.0, 0.7),
-    "kl_reward_strong": (0.4, 0.3),
+    "kl_reward_strong": (0.6, 0.4),
 }
 UNSPARED: Parts = {**NATS, "kl_loss_weak": (3.6, 1.2), "kl_loss_middle": (2.8, 0.75), "kl_loss_strong": (1.6, 0.3)}
 """The same the other way round."""
@@ -179,6 +179,7 @@ def run_of(
         "after": after,
         "num_shown": 2,
         "shown": [place < 2 for place in range(PROMPTS)],
+        "num_trained_shown": 123,
         "further": {name: counts(rng, START + sum(own), (0.7 + push, 0.4 + push)) for name in tests},
         "bank": bank(rng, 0.7 + push, 0.3 + push),
         "square": {name: square(rng, (0.0, 0.0), own) for name in names},

@@ -14,7 +14,7 @@ from jominy.measures.attempts import AttemptTable
 from jominy.measures.chain import counted
 from jominy.measures.values import retry_theory
 from jominy.studies.concluding import conclude
-from jominy.studies.decisions import chained, claims, exactly, paper, penalising, theory, told
+from jominy.studies.decisions import chained, claims, distances, exactly, paper, penalising, stopping, theory, told
 from jominy.studies.decisions.design import OPPONENTS, RL, SFT, SFT_MASKED, STRENGTHS, kl_arm
 from jominy.studies.decisions.estimating import verdict_at, verdict_of_share
 from jominy.studies.reading import read_runs
@@ -215,13 +215,91 @@ def test_kl_arms_are_paired_by_nats_and_not_by_name(tmp_path: Path) -> None:
         return changed(results, accepting)
 
     alike = read_runs(by_nats(0.0))
-    partners = [penalising.partner(alike, "sums", kl_arm("reward", name)) for name in STRENGTHS]
-    assert partners == [kl_arm("loss", name) for name in ("middle", "strong", "strong")]
+    pairs = distances.pairs_of(alike, "sums")
+    assert [pair.reward for pair in pairs] == [kl_arm("reward", name) for name in STRENGTHS]
+    assert [pair.loss for pair in pairs] == [kl_arm("loss", name) for name in ("middle", "strong", "strong")]
+    assert all(pair.is_alike for pair in pairs)
     # by name the difference would be (0.1 + 0.1 + 0.0) / 3
-    assert penalising.stops(alike).verdict == "cannot tell"
-    found = penalising.stops(read_runs(by_nats(0.1)))
+    assert stopping.stops(alike).verdict == "cannot tell"
+    found = stopping.stops(read_runs(by_nats(0.1)))
     assert found.verdict == "agrees"
     assert f"Paired by nats a response, sums: `{alike.title(kl_arm('reward', 'weak'))}` (" in found.found
+
+
+def accepting(results: Results, right: float, wrong: float) -> Results:
+    """Policies with a KL in the loss accept 0.9 of the right and 0.5 of the wrong attempts of the bank, one in the reward so much more."""
+
+    def change(run: Line) -> Line:
+        rng, half = np.random.default_rng([*run["arm"].encode(), run["seed"]]), len(run["more"]["bank"]) // 2
+        push = (right, wrong) if run["arm"].startswith("kl_reward") else (0.0, 0.0)
+        bank = np.concatenate([rng.normal(0.9 + push[0], 0.01, size=half), rng.normal(0.5 + push[1], 0.01, size=half)])
+        return run | {"more": run["more"] | {"bank": bank.tolist()}}
+
+    return changed(results, change)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "verdict"),
+    [
+        # accepted nearly always from the start, right attempts need not rise
+        (0.0, 0.1, "agrees"),
+        (0.05, 0.1, "agrees"),
+        (0.0, -0.1, "disagrees"),
+        (-0.05, -0.1, "disagrees"),
+        # sharper or blunter decisions are no push to stop, and neither is what right attempts do alone
+        (-0.05, 0.1, "cannot tell"),
+        (0.05, -0.1, "cannot tell"),
+        (0.05, 0.0, "cannot tell"),
+        (-0.05, 0.0, "cannot tell"),
+    ],
+)
+def test_stopping_is_told_by_wrong_attempts(as_claimed: Results, right: float, wrong: float, verdict: str) -> None:
+    assert stopping.stops(read_runs(accepting(as_claimed, right, wrong))).verdict == verdict
+
+
+def moving(results: Results, nats: dict[str, float]) -> Results:
+    """Arms end at these nats a response, all of them on attempts."""
+
+    def change(run: Line) -> Line:
+        if run["arm"] not in nats:
+            return run
+        kl = {"sampling": {"nats": nats[run["arm"]], "tokens": 40.0}, "decision": {"nats": 0.0, "tokens": 30.0}}
+        return run | {"more": run["more"] | {"kl": kl}}
+
+    return changed(results, change)
+
+
+def test_arms_that_moved_differently_are_not_held_against_each_other(as_claimed: Results) -> None:
+    """The weak KL in the reward accepts far more, and moved far less; the middle one accepts as those in the loss do."""
+    loss = {kl_arm("loss", name): nats for name, nats in zip(STRENGTHS, (4.0, 2.0, 1.0), strict=True)}
+
+    def accepts_more(run: Line) -> Line:
+        bank = [None if one is None else one + 0.3 * (run["arm"] == kl_arm("reward", "weak")) for one in run["more"]["bank"]]
+        return run | {"more": run["more"] | {"bank": bank}}
+
+    level = changed(accepting(as_claimed, 0.0, 0.0), accepts_more)
+    # 0.49 is less than half of the nearest, 0.51 is not, 9 is more than twice; a KL that is not above 0 is none
+    found = []
+    for weak in (0.49, 0.51, 9.0, -0.1):
+        reward = {kl_arm("reward", "weak"): weak, kl_arm("reward", "middle"): 2.0, kl_arm("reward", "strong"): 1.0}
+        runs = read_runs(moving(level, {**loss, **reward}))
+        assert [pair.is_alike for pair in distances.pairs_of(runs, "sums")] == [weak == 0.51, True, True]
+        found.append(stopping.stops(runs))
+    assert [claim.verdict for claim in found] == ["cannot tell", "agrees", "cannot tell", "cannot tell"]
+    assert "left out `KL in the reward" in found[0].found
+    assert "left out" not in found[1].found
+    # with no pair in one of the cells there is no verdict, whatever the other says
+    none = {kl_arm("reward", name): 50.0 for name in STRENGTHS}
+    pushed = accepting(as_claimed, 0.05, 0.2)
+    lone = moving(pushed, {**loss, **none})
+    runs = read_runs(
+        pushed | {"runs": [new if new["cell"] == "sums" else old for new, old in zip(lone["runs"], pushed["runs"], strict=True)]}
+    )
+    assert distances.pairs_of(runs, "countdown")[0].is_alike
+    claim = stopping.stops(runs)
+    assert claim.verdict == "cannot tell"
+    assert "sums: none; left out" in claim.found
+    assert stopping.NO_PAIRS in claim.found
 
 
 def test_what_a_kl_leaves_of_each_stage(as_claimed: Results, tmp_path: Path) -> None:
@@ -372,7 +450,7 @@ def test_every_section_says_what_is_there(concluded: Conclusion) -> None:
     tables = {section.code: section.tables for section in concluded.sections}
     budgets = {row[0].text: [entry.text for entry in row] for row in tables["budgets"][0].rows}
     assert len(budgets) == len(concluded.arms)
-    assert {"480", "3,840", "200,000", "100,000", "300,000"} <= set(budgets["SFT"])
+    assert {"480", "123", "3,840", "200,000", "100,000", "300,000"} <= set(budgets["SFT"])
     # two of 16 held-out prompts of each seed
     assert "It was shown 10 of the 80 held-out prompts of 5 seeds" in tables["decisions"][3].note
     # each variant over plain SFT, and over SFT without wrong attempts all but itself

@@ -8,7 +8,8 @@ counting once, and a verdict takes all of them. "More than half of a gain" is te
 printed only. What is held against SFT is held against SFT without wrong attempts too (`OPPONENTS`), and a verdict takes both: plain SFT is
 pulled to planted errors that the warm start only read, so a lead over it alone could be no more than not imitating them.
 A claim whose arms a design does not have is not made.
-Left out on purpose: how a number is estimated (`told`, `estimating`); what a KL does (`penalising`), and what bears on no run (`exactly`).
+Left out on purpose: how a number is estimated (`told`, `estimating`); what a KL does (`penalising`, `stopping`); what
+bears on no run (`exactly`).
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ ROWS, CHECK_EVERY, CHECK_PROMPTS = 32, 32, 128
 FURTHER_PROMPTS, SQUARE_PROMPTS, FEW_ROLLOUTS = 160, 48, 4
 """Of each further task and each square of two arms; of each square with the start; responses to each."""
 GATE = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9)
-"""What a warm start has to be (`gating`); it ends the study else."""
+"""What a warm start has to be (`gating`); else no run of either cell is begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

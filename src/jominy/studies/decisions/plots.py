@@ -8,7 +8,7 @@ from __future__ import annotations
 from jominy.conclusion import Conclusion, Panel, Plot
 from jominy.studies.decisions.claims import gain_measure
 from jominy.studies.decisions.design import RL, STRENGTHS, kl_arm
-from jominy.studies.decisions.penalising import KINDS
+from jominy.studies.decisions.distances import KINDS
 from jominy.studies.decisions.sections import BEYOND, KL, SWAP
 from jominy.studies.decisions.told import IN, beyond, cells_of, gain_estimate, split_of
 from jominy.studies.points import difference_point

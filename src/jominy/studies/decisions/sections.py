@@ -165,12 +165,14 @@ def _budget_table(runs: StudyRuns, cell: str) -> Table:
         if lines:
             names = ("responses", "trained", "passed")
             tokens = [number(float(np.mean([line["tokens"][name] for line in lines])), "tokens") for name in names]
-            different = [_mean(lines, "unique_prompts", "prompts"), _mean(lines, "unique_responses", "rollouts")]
+            shown = _mean([line["more"] for line in lines if line.get("more")], "num_trained_shown", "prompts")
+            different = [_mean(lines, "unique_prompts", "prompts"), shown, _mean(lines, "unique_responses", "rollouts")]
             rows.append([arm.title, f"{_rate_of(runs, cell, arm.name):g}", *different, *tokens])
     header = (
         "arm",
         "learning rate",
         "unique prompts",
+        "of them shown to the warm start",
         "unique responses trained",
         "tokens of responses in the optimiser",
         "of them trained",

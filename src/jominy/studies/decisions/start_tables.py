@@ -45,7 +45,10 @@ def stands_table(runs: StudyRuns) -> Table:
         for test, right in start.right.items():
             room = start.room[test]
             rows.append([cell, test, _share(right), "unknown" if room is None else number(100 * room), _share(start.cut[test])])
-    note = "Room: by how much decisions that are always right would raise the share of right responses, by the chain of attempts."
+    note = (
+        "At prompts that it was not shown, but for what was cut. Room: by how much decisions that are always right would raise the share "
+        "of right responses, by the chain of attempts."
+    )
     return table_of(STANDS, rows, note=note if rows else "No warm start is measured.")
 
 

@@ -75,7 +75,7 @@ def ran(runs: StudyRuns, arms: Sequence[str]) -> str:
     """Cells and runs behind a claim, in words."""
     pairs = {key: seeds for key, seeds in runs.differences.items() if key[1] in arms}
     cells = {cell for cell, _ in pairs}
-    return f"{sum(len(seeds) for seeds in pairs.values())} runs in {len(cells)} cells: " + "; ".join(
+    return f"{sum(len(seeds) for seeds in pairs.values())} runs in {len(cells)} cell{'' if len(cells) == 1 else 's'}: " + "; ".join(
         runs.title(arm) for arm in arms if any(key[1] == arm for key in pairs)
     )
 

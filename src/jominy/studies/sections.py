@@ -95,7 +95,7 @@ def by_group(found: Conclusion, show: Callable[[Gain, int], Entry]) -> tuple[Tab
             rows.append([arm.title, *shown])
         if not rows:
             continue
-        header = ["arm", *(f"{cell.name} ({cell.strength}, {cell.num_seeds} seeds)" for cell in cells)]
+        header = ["arm", *(f"{cell.name} ({cell.strength}, {cell.num_seeds} seed{'' if cell.num_seeds == 1 else 's'})" for cell in cells)]
         tables.append(table_of(header, rows, caption=f"Cells of `{group}`", note=_left_out(found, cells)))
     return tuple(tables)
 

@@ -170,7 +170,9 @@ def test_demonstrations_of_sums_are_true(options, operators):
             left, _, rest = cast.partition(" = ")
             assert [int(n) for n in re.findall(r"\d+", left)] == [int(n) % 9 for n in re.findall(r"\d+", expression)]
             assert int(rest) == eval(left) % 9
-            assert after == f"{answer} is {int(answer) % 9}"
+            found, _, told = after.partition(", ")
+            assert found == f"{answer} is {int(answer) % 9}"
+            assert told == (f"{int(answer) % 9} is {rest}" if is_right else f"{int(answer) % 9} is not {rest}")
             assert (int(rest) == int(answer) % 9) == is_right  # slips are no multiples of 9
         assert "".join(m.group() for m in PART.finditer(str(prompt.gold_answer))) == prompt.gold_answer
         assert read(prompt, str(prompt.gold_answer), "eos").problem == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -193,6 +194,8 @@ def test_training_lowers_the_loss_of_the_answers(tiny_folder, tmp_path, monkeypa
         ({"width": 100}, "multiple of 32"),
         ({"checked": ("arithmetic:digits=7",)}, "checked names some of the tasks that are shown"),
         ({"masked": ("attempt.wrnog",)}, "masked names kinds of spans"),
+        ({"habit_steps": 2}, "only what is masked can become a habit"),
+        ({"habit_steps": -1, "masked": ("attempt",)}, "habit_steps must be at least 0"),
         ({"masked": ("attempt.wrong",)}, "needs tasks that say where attempts and decisions are"),
         ({"architecture": "rnn"}, "there are llama"),
         ({"wrong_share": 0.6, "cut_share": 0.5}, "at most 1"),
@@ -323,6 +326,24 @@ def test_masked_tokens_have_no_part_in_the_loss():
     torch.nn.functional.cross_entropy(logits[[2, 4]], torch.tensor([9, 11])).backward()
     for weight, gradient in zip(model.parameters(), found, strict=True):
         assert torch.allclose(weight.grad, gradient, atol=1e-5)
+
+
+def test_what_is_masked_becomes_a_habit_at_the_end(tmp_path, monkeypatch):
+    """Every batch that a step learns is looked at: attempts are masked in all steps but the last two, and those take small ones."""
+    monkeypatch.setenv("JOMINY_CACHE", str(tmp_path))
+    learned: list[list[int]] = []
+
+    def look(model: Any, batch: Sequence[Encoded], smoothing: float = 0.0) -> None:
+        learned.append([len(one.masked) for one in batch])
+        _add_gradient(model, batch, smoothing)
+
+    monkeypatch.setattr("jominy.lab.fitting._add_gradient", look)
+    order = replace(TINY, tasks=("retry:attempts=2,digits=1,operators=+,wrong=0.25",), context=512, demonstrations=64)
+    folder = build(replace(order, masked=("attempt",), habit_steps=2), quiet=True)
+    assert len(learned) == order.steps + 2
+    assert all(count > 0 for step in learned[:-2] for count in step)
+    assert all(count == 0 for step in learned[-2:] for count in step)
+    assert json.loads((folder / "lab.json").read_text())["training"]["num_steps"] == order.steps + 2
 
 
 def test_checks_come_as_often_as_asked(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ each of `spec.check_prompts` prompts of another seed, and the learning ends when
 measured afterwards on prompts of a third seed: the checks choose the moment, so their own number would flatter. Broken-off answers come
 in HABIT_STEPS more steps at the end, among the others: a habit over an ability, learned fast because it is the same on every prompt. (Shown
 from the beginning they took a third of the answers that teach the task: 800 steps on two-digit sums ended at a pass rate of 0.17 instead of
-0.37.)
+0.37.) In the same way `spec.habit_steps` steps behind all others learn what was masked until then.
 Two threads whatever the machine has: how a sum is split over threads decides its last bits.
 Left out: GPUs, checkpoints and resuming; a lab model is small enough to be made again.
 """
@@ -23,7 +23,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -194,6 +194,9 @@ def fit(engine: LocalEngine, spec: LabSpec, tasks: Sequence[Task], shown: Sequen
                     break
         batches = _batches([one for one, _ in fitting], spec.rows, random.Random(f"lab habit {spec.seed}"))
         for _ in range(HABIT_STEPS if spec.cut_share else 0):
+            learner.step(next(batches), HABIT_RATE_SHARE)
+        batches = _batches([replace(one, masked=frozenset()) for one in whole], spec.rows, random.Random(f"lab slips {spec.seed}"))
+        for _ in range(spec.habit_steps):
             learner.step(next(batches), HABIT_RATE_SHARE)
         by_task = measure(engine, asked, FINAL_PROMPTS, spec.seed + FINAL_SEED, max_tokens, seen)
     return Fit(

@@ -35,6 +35,7 @@ TRAINING_SEED, CHECK_SEED, FINAL_SEED = 1_000_003, 2_000_003, 3_000_017
 LATER: Mapping[str, object] = {
     "answers": (GOLD,),
     "masked": (),
+    "habit_steps": 0,
     "smoothing": 0.0,
     "check_every": 0,
     "check_prompts": 256,
@@ -79,6 +80,8 @@ class LabSpec:
     masked: tuple[str, ...] = ()
     """Kinds of spans (`recipes.masks`) that are read and not learned, of tasks that say where attempts and decisions are: attempt.wrong
     shows what a wrong attempt is followed by, and teaches none."""
+    habit_steps: int = 0
+    """Further steps at the end, at a low rate, in which what is `masked` is learned as well: to slip becomes a habit over an ability."""
     smoothing: float = 0.0
     """Label smoothing, in [0, 1): so much of each target token's probability is spread evenly over all tokens."""
     architecture: str = "llama"
@@ -101,6 +104,8 @@ class LabSpec:
         for name, value in (("steps", self.steps), ("rows", self.rows), ("demonstrations", self.demonstrations), ("depth", self.depth)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.habit_steps < 0 or (self.habit_steps and not self.masked):
+            raise ValueError(f"habit_steps must be at least 0, and only what is masked can become a habit; got {self.habit_steps}")
         if self.check_every < 0 or self.check_prompts < 1:
             raise ValueError(
                 f"check_every must be at least 0 and check_prompts at least 1, got {self.check_every} and {self.check_prompts}"

@@ -181,7 +181,20 @@ def test_a_study_goes_on_from_its_file_alone(smoke: Path, tmp_path: Path, result
     shutil.rmtree(tmp_path / "models")
 
 
-UNFIT = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.15, least_room_further=0.08, most_cut=0.02, least_verdicts=0.9)
+UNFIT = Gate(
+    first=(0.2, 0.65),
+    further=(0.1, 0.8),
+    least_room=0.15,
+    least_room_further=0.08,
+    most_cut=0.02,
+    least_verdicts=0.9,
+    least_judging=0.1,
+)
+
+
+def bank(right: list[float | None], wrong: list[float | None]) -> dict[str, Any]:
+    """Chances of accepting right attempts, and wrong ones."""
+    return {"accept": right + wrong, "correct": [True] * len(right) + [False] * len(wrong)}
 
 
 def counts(right: int, *, first_right: int, cut: int = 0) -> dict[str, Any]:
@@ -198,7 +211,7 @@ def told(**changes: Any) -> dict[str, Any]:
         "counts": counts(8, first_right=6),
         "further": {NEW: counts(4, first_right=2)},
         "room": {IN: {"own": 0.4, "oracle": 0.6}, NEW: {"own": 0.2, "oracle": 0.4}},
-        "bank": {"accept": [0.9] * 9 + [None]},
+        "bank": bank([0.9] * 5, [0.7] * 4 + [None]),
     }
     return {**more, **changes}
 
@@ -218,6 +231,7 @@ def test_a_warm_start_that_will_do() -> None:
     start = start_of_study(told())
     # 6 of 20 first attempts, 8 and 4 of 20 responses, 9 of 10 states
     assert (start.first, start.right, start.verdicts) == (0.3, {IN: 0.4, NEW: 0.2}, 0.9)
+    assert start.judging == pytest.approx(0.2)
     assert start.room == pytest.approx({IN: 0.2, NEW: 0.2})
     assert why_unfit(start, UNFIT, 10) == []
     assert "first attempts right 30.0 %" in said(start)
@@ -235,8 +249,9 @@ def test_a_warm_start_that_will_do() -> None:
             {"further": {NEW: counts(4, first_right=2, cut=1)}},
             "5.0 % of the responses to `a new operator` end at the token limit, at most 2",
         ),
-        ({"bank": {"accept": [0.5] * 8}}, "the bank has 8 states of 10"),
-        ({"bank": {"accept": [0.5] * 8 + [None] * 2}}, "80 % of the bank's states get a verdict"),
+        ({"bank": bank([0.8] * 4, [0.2] * 4)}, "the bank has 8 states of 10"),
+        ({"bank": bank([0.8] * 4 + [None], [0.2] * 4 + [None])}, "80 % of the bank's states get a verdict"),
+        ({"bank": bank([0.75] * 5, [0.7] * 5)}, "accepted more often than wrong ones by 5.0 points, 10.0 points are"),
     ],
 )
 def test_a_warm_start_that_will_not(changes: dict[str, Any], words: str) -> None:
@@ -255,7 +270,7 @@ def test_a_decider_that_learned_what_it_was_shown_leaves_the_room_that_is_asked_
         spans = read(one.prompt, one.answer, "eos").spans
         verdicts.update(after.kind for span, after in zip(spans, spans[2:], strict=False) if span.kind == "attempt.wrong")
     accepted = verdicts["verdict.accept"] / (verdicts["verdict.accept"] + verdicts["verdict.retry"])
-    assert verdicts["verdict.accept"] == pytest.approx(0.2 * len(made), abs=1)
+    assert verdicts["verdict.accept"] == pytest.approx(lab.wrong_share * len(made), abs=1)
     for first, least in ((0.35, design.GATE.least_room), (0.12, design.GATE.least_room_further)):
         own = walk(Chances.alike(first, accept_right=1.0, accept_wrong=accepted), 3).value
         best = walk(Chances.alike(first, accept_right=1.0, accept_wrong=0.0), 3).value
@@ -263,8 +278,10 @@ def test_a_decider_that_learned_what_it_was_shown_leaves_the_room_that_is_asked_
 
 
 def test_all_of_a_bad_warm_start_is_said() -> None:
-    start = Start(first=0.0, right={IN: 0.0, NEW: 0.0}, room={IN: None}, cut={IN: 0.5}, num_states=0, verdicts=0.0)
-    assert len(why_unfit(start, UNFIT, 10)) == 6
+    start = Start(first=0.0, right={IN: 0.0, NEW: 0.0}, room={IN: None}, cut={IN: 0.5}, num_states=0, verdicts=0.0, judging=None)
+    found = why_unfit(start, UNFIT, 10)
+    assert len(found) == 7
+    assert "by an unknown lead" in found[-1]
 
 
 def test_a_bad_warm_start_is_refused_with_all_of_its_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The study of 2601.01580: what is run where.
 
-    cells   lab models warm-started on the form of `retry` (wrong attempts are read, not imitated), on sums and on countdown
+    cells   lab models warm-started on the form of `retry`, on sums and on countdown; wrong attempts are read and not imitated, on sums
+            until the last steps, in which to slip becomes a habit
     arms    from the same warm start: SFT and its variants, GRPO, GRPO with credit for one stage, GRPO with a KL in loss or reward
 
 Budgets are matched in unique prompts (the pool is steps x prompts, so RL sees each once) and, as near as can be, in optimiser tokens: a
@@ -30,14 +31,19 @@ STRENGTHS: Mapping[str, float] = {"weak": 0.3, "middle": 1.0, "strong": 3.0}
 """Name -> beta of a KL in the loss (k2: its gradient is that of KL(pi || start) at each context, which the one in the reward has too)."""
 REWARD_STRENGTHS: Mapping[str, float] = {"weak": 0.02, "middle": 0.06, "strong": 0.2}
 """Name -> beta of a KL in the reward, which takes about as much of the move."""
-WRONG_SHARE = 0.2
-"""Of a warm start's demonstrations accept a wrong attempt, so that the decider has something to learn; with the slips that others retry
-(`wrong` of the tasks) it makes 4 of 9 wrong attempts accepted. The wrong attempts themselves are not learned."""
 ROWS, CHECK_EVERY, CHECK_PROMPTS = 32, 32, 128
 """Of a warm start: demonstrations a step, steps between checks, prompts of a check; a check asks the cell's own task alone."""
 FURTHER_PROMPTS, SQUARE_PROMPTS, FEW_ROLLOUTS = 160, 48, 4
 """Of each further task and each square of two arms; of each square with the start; responses to each."""
-GATE = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9)
+GATE = Gate(
+    first=(0.2, 0.65),
+    further=(0.1, 0.8),
+    least_room=0.12,
+    least_room_further=0.03,
+    most_cut=0.02,
+    least_verdicts=0.9,
+    least_judging=0.1,
+)
 """What a warm start has to be (`gating`); else no run of either cell is begun."""
 
 
@@ -45,7 +51,8 @@ GATE = Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_f
 class Order:
     """A setting: what is trained on, what else is tested, how far the warm start goes.
 
-    Example: Order(task="retry:digits=2", further={"longer numbers": "retry:digits=3"}, parts=(1, 2), shown=4096, pass_rate=0.5, steps=800)
+    Example: Order(task="retry:digits=2", further={"longer numbers": "retry:digits=3"}, parts=(1, 2), shown=4096,
+        wrong_share=0.2, pass_rate=0.5, steps=800)
     """
 
     task: str
@@ -56,10 +63,15 @@ class Order:
     """Of the warm start's demonstrations, for the task and each further one in turn; to as many prompts."""
     shown: int
     """Demonstrations of the warm start."""
+    wrong_share: float
+    """Of them accept a wrong attempt, so that the decider has something to learn; with the slips that others retry (`wrong` of the tasks)
+    0.2 makes 4 of 9 wrong attempts accepted, 0.35 makes it 5 of 8. The wrong attempts themselves are learned in `habit_steps` alone."""
     pass_rate: float
     """Of the task alone, at which the warm start ends; some of it comes from trying again, so first attempts are right less often."""
     steps: int
     """At most."""
+    habit_steps: int = 0
+    """Behind them, in which wrong attempts are imitated: where the own errors are the same at every draw, trying again gains nothing."""
 
     @property
     def lab(self) -> LabSpec:
@@ -68,8 +80,9 @@ class Order:
             tasks=tuple(task for task, part in zip((self.task, *self.further.values()), self.parts, strict=True) for _ in range(part)),
             distinct_prompts=True,
             demonstrations=self.shown,
-            wrong_share=WRONG_SHARE,
+            wrong_share=self.wrong_share,
             masked=("attempt.wrong",),
+            habit_steps=self.habit_steps,
             pass_rate=self.pass_rate,
             checked=(self.task,),
             steps=self.steps,
@@ -88,22 +101,27 @@ ORDERS: Mapping[str, Order] = {
             "longer numbers": "retry:attempts=3,digits=3,operators=+,wrong=0.25",
             "a new operator": "retry:attempts=3,digits=2,operators=-,wrong=0.25",
         },
-        parts=(1, 1, 2),
+        parts=(1, 2, 2),
         shown=8_192,
-        pass_rate=0.6,
-        steps=2400,
+        wrong_share=0.35,
+        pass_rate=0.8,
+        steps=3200,
+        habit_steps=100,
     ),
     "countdown": Order(
         task=COUNTDOWN,
         further={"larger numbers": "retry:problem=countdown,attempts=3,numbers=3,largest=50,wrong=0.25"},
         parts=(2, 1),
         shown=8_192,
+        wrong_share=0.2,
         pass_rate=0.45,
         steps=2000,
     ),
 }
 """Cell -> its setting; first attempts are to be right in 20 to 65 % of the cases, further tasks in 10 to 80 % (`GATE`)."""
-TINY_GATE = Gate(first=(0.02, 1.0), further=(0.0, 1.0), least_room=0.0, least_room_further=0.0, most_cut=1.0, least_verdicts=0.5)
+TINY_GATE = Gate(
+    first=(0.02, 1.0), further=(0.0, 1.0), least_room=0.0, least_room_further=0.0, most_cut=1.0, least_verdicts=0.5, least_judging=-1.0
+)
 GATES: Mapping[str, Gate] = {**dict.fromkeys(ORDERS, GATE), "tiny": TINY_GATE}
 """Cell -> what its warm start has to be."""
 
@@ -114,7 +132,7 @@ TRUE = "ground_truth:gate=none"
 
 RL, SFT, SFT_MASKED = "grpo", "sft", "sft_masked"
 OPPONENTS = (SFT, SFT_MASKED)
-"""Arms whose models are exchanged with GRPO's: plain SFT imitates wrong attempts, which the warm start did not, the other one does not."""
+"""Arms whose models are exchanged with GRPO's: plain SFT imitates wrong attempts, the other one does not."""
 RL_SAMPLING, RL_DECISION = "grpo_sampling", "grpo_decision"
 VARIANTS = ("sft_balanced", SFT_MASKED, "corrected", "rft")
 """SFT arms that could close the gap to RL, each by another cause."""
@@ -220,6 +238,7 @@ TINY_ORDER = Order(
     further={"a new operator": "retry:attempts=2,digits=1,operators=-"},
     parts=(2, 1),
     shown=120,
+    wrong_share=0.2,
     pass_rate=1.0,
     steps=300,
 )

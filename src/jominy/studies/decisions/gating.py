@@ -5,6 +5,8 @@
     room       accuracy under decisions that are always right minus that under its own, by the chain, on every test: something to gain
     cut        share of responses that end at the token limit, on every test: there a retry would be punished for its length
     bank       full, half right and half wrong, with a verdict on nearly all
+    judging    Youden's J there, right attempts accepted minus wrong ones: at 0 verdicts are drawn without a look at the attempt, and what
+               is learned about a blind decider is how often to try again
 
 All but `cut` are at prompts that it was not shown: what it knows by heart tells nothing of what it can.
 Left out: what to change; a warm start has many knobs, all in `design`. And whether it reached the pass rate that it was to end at: one
@@ -13,7 +15,7 @@ that ended below and has all of this will do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +29,8 @@ from jominy.tasks.retry_form import CUT
 class Gate:
     """What a warm start has to be, in shares.
 
-    Example: Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9)
+    Example: Gate(first=(0.2, 0.65), further=(0.1, 0.8), least_room=0.12, least_room_further=0.06, most_cut=0.02, least_verdicts=0.9,
+        least_judging=0.1)
     """
 
     first: tuple[float, float]
@@ -42,6 +45,8 @@ class Gate:
     """Of every test."""
     least_verdicts: float
     """Of the states of the bank."""
+    least_judging: float
+    """Youden's J on the bank; -1 asks for nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,8 @@ class Start:
     """Of the bank."""
     verdicts: float
     """Share of them with a verdict; 0 without any."""
+    judging: float | None
+    """Mean chance of accepting its right attempts minus that of its wrong ones, where there is a verdict; None where one kind has none."""
 
 
 def start_of_study(more: Record) -> Start:
@@ -81,6 +88,7 @@ def start_of_study(more: Record) -> Start:
         cut={test: one["problems"].get(CUT, 0) / responses[test] for test, one in counts.items()},
         num_states=len(accept),
         verdicts=sum(chance is not None for chance in accept) / max(len(accept), 1),
+        judging=_judging(accept, more["bank"]["correct"]),
     )
 
 
@@ -109,6 +117,9 @@ def why_unfit(start: Start, gate: Gate, num_states: int) -> list[str]:
         )
     if start.verdicts < gate.least_verdicts:
         found.append(f"{100 * start.verdicts:.0f} % of the bank's states get a verdict, {100 * gate.least_verdicts:g} % are asked for")
+    if (-1.0 if start.judging is None else start.judging) < gate.least_judging:
+        lead = "by an unknown lead" if start.judging is None else f"by {_points(start.judging)}"
+        found.append(f"right attempts are accepted more often than wrong ones {lead}, {_points(gate.least_judging)} are asked for")
     return found
 
 
@@ -139,8 +150,19 @@ def said(start: Start) -> str:
     cuts = ", ".join(f"{test} {100 * share:.1f} %" for test, share in start.cut.items())
     return (
         f"first attempts right {100 * start.first:.1f} %; responses right: {rights}; room for decisions, points: {rooms}; cut: {cuts}; "
-        f"bank {start.num_states} states, {100 * start.verdicts:.0f} % with a verdict"
+        f"bank {start.num_states} states, {100 * start.verdicts:.0f} % with a verdict; "
+        f"judging {'unknown' if start.judging is None else _points(start.judging)}"
     )
+
+
+def _judging(accept: Sequence[float | None], correct: Sequence[bool]) -> float | None:
+    right = [chance for chance, is_right in zip(accept, correct, strict=True) if is_right and chance is not None]
+    wrong = [chance for chance, is_right in zip(accept, correct, strict=True) if not is_right and chance is not None]
+    return float(np.mean(right) - np.mean(wrong)) if right and wrong else None
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.1f} points"
 
 
 def _outside(what: str, share: float, bounds: tuple[float, float]) -> list[str]:

@@ -37,7 +37,8 @@ LIMITS = (
     f"Three claims are primary, named before the study was run: {', '.join(PRIMARY)}; all others are secondary. Every interval stands by "
     "itself at 95 %: of many without effect, one in twenty would look as if it had one.",
     "The models are toys: about a million parameters made to order. The paper's has 7 billion and learned to reflect by itself; ours were "
-    "shown the form, with wrong attempts that they read and did not imitate.",
+    "shown the form, with wrong attempts that they read and did not imitate; on sums they did so in the last steps, for errors of an "
+    "undertrained model are the same at every draw, and to try again gained nothing.",
     "SmolLM2 was not run. It would take a warm start on the form (`jominy train --recipe sft --task retry:...`, some thousand "
     "demonstrations of about 150 of its tokens), whose model would then be a cell like any other, and about twenty times the time a run.",
     "Out of distribution means: no arm trains on it. The warm start was shown demonstrations of these tasks, because without them it "
@@ -46,15 +47,17 @@ LIMITS = (
     "Further prompts, the warm start's responses to them and the states of the bank are the same for all seeds. Intervals on them are "
     "those of a two-way table of seeds and prompts, so they cover the draw of both; held-out prompts differ from seed to seed and have a "
     "Student interval over seeds. Gains in the sections that every study has keep its bootstrap, which is wider.",
-    "Thresholds, rules and primary claims were fixed before the full run. Steps, rates, strengths and the orders of the warm starts are "
-    "not tuned yet: they are guesses from arithmetic.",
+    "Thresholds, rules and primary claims were fixed before the full run. Warm starts were made anew until the gate let them in, without a "
+    "look at any arm of theirs. Rates and strengths are not tuned to the end yet.",
     "No arm trains on the further tasks, of which the warm start was shown some: a gain there is what an arm kept as well as what it "
     "generalised, so each arm's own gain stands beside every difference.",
     "The warm start's own learning (right attempts, true checks, true verdicts) is close to `sft_masked`, ended early, and plain SFT is "
-    "pulled to planted errors that the warm start only read. So GRPO over plain SFT holds a gain by not imitating them; that is why every "
-    "claim over SFT takes both.",
+    "pulled to planted errors, which the warm start of countdown only read and that of sums learned last. So GRPO over plain SFT holds a "
+    "gain by not imitating them; that is why every claim over SFT takes both.",
     "A part of the warm start's demonstrations accept a wrong attempt (`wrong_share` of its order), so that decisions have something to "
     "gain: how much that is at most stands beside each warm start, and is our choice.",
+    "`corrected` learns how probable it is that an attempt is right, and draws its verdict at that rate: where most attempts that look "
+    "right are, to accept them all pays more. So it may end below the warm start though every verdict that it learned was true.",
     "SFT and GRPO match in prompts and responses a step and not in information: a demonstration tells a right solution and a true verdict "
     "on every attempt, a reward one bit of a response. Behind a planted slip the right answer is one edit away, behind an own error not.",
     "The room for decisions is planted, and no demonstration that SFT learns accepts a wrong attempt: they show RETRY behind every one, "

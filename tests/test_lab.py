@@ -332,17 +332,21 @@ def test_what_is_masked_becomes_a_habit_at_the_end(tmp_path, monkeypatch):
     """Every batch that a step learns is looked at: attempts are masked in all steps but the last two, and those take small ones."""
     monkeypatch.setenv("JOMINY_CACHE", str(tmp_path))
     learned: list[list[int]] = []
+    rates: list[float] = []
+    step = fitting._Learner.step
 
-    def look(model: Any, batch: Sequence[Encoded], smoothing: float = 0.0) -> None:
+    def look(self: Any, batch: Sequence[Encoded], rate: float) -> None:
         learned.append([len(one.masked) for one in batch])
-        _add_gradient(model, batch, smoothing)
+        rates.append(rate)
+        step(self, batch, rate)
 
-    monkeypatch.setattr("jominy.lab.fitting._add_gradient", look)
+    monkeypatch.setattr(fitting._Learner, "step", look)
     order = replace(TINY, tasks=("retry:attempts=2,digits=1,operators=+,wrong=0.25",), context=512, demonstrations=64)
     folder = build(replace(order, masked=("attempt",), habit_steps=2), quiet=True)
     assert len(learned) == order.steps + 2
-    assert all(count > 0 for step in learned[:-2] for count in step)
-    assert all(count == 0 for step in learned[-2:] for count in step)
+    assert all(count > 0 for counts in learned[:-2] for count in counts)
+    assert all(count == 0 for counts in learned[-2:] for count in counts)
+    assert rates[-2:] == [0.15, 0.15]
     assert json.loads((folder / "lab.json").read_text())["training"]["num_steps"] == order.steps + 2
 
 

@@ -47,13 +47,15 @@ LIMITS = (
     "Further prompts, the warm start's responses to them and the states of the bank are the same for all seeds. Intervals on them are "
     "those of a two-way table of seeds and prompts, so they cover the draw of both; held-out prompts differ from seed to seed and have a "
     "Student interval over seeds. Gains in the sections that every study has keep its bootstrap, which is wider.",
-    "Thresholds, rules and primary claims were fixed before the full run. Warm starts were made anew until the gate let them in, without a "
-    "look at any arm of theirs. Rates and strengths are not tuned to the end yet.",
+    "Thresholds, rules and primary claims were fixed before the full run, but for the gate's: warm starts were made anew until it let "
+    "them in, and it was changed, after trial runs of three arms on countdown and on a sums that was given up. Rates and strengths are not "
+    "tuned to the end yet.",
     "No arm trains on the further tasks, of which the warm start was shown some: a gain there is what an arm kept as well as what it "
     "generalised, so each arm's own gain stands beside every difference.",
     "The warm start's own learning (right attempts, true checks, true verdicts) is close to `sft_masked`, ended early, and plain SFT is "
     "pulled to planted errors, which the warm start of countdown only read and that of sums learned last. So GRPO over plain SFT holds a "
-    "gain by not imitating them; that is why every claim over SFT takes both.",
+    "gain by not imitating them; that is why every claim over SFT takes both. The last steps of sums showed a slip in half of the first "
+    "attempts, the pool that SFT learns from in a quarter: there plain SFT may gain by slipping less.",
     "A part of the warm start's demonstrations accept a wrong attempt (`wrong_share` of its order), so that decisions have something to "
     "gain: how much that is at most stands beside each warm start, and is our choice.",
     "`corrected` learns how probable it is that an attempt is right, and draws its verdict at that rate: where most attempts that look "

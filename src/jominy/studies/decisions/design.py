@@ -23,13 +23,13 @@ from jominy.studies.decisions.gating import Gate
 from jominy.studies.design import Arm, Cell, Design, Settings
 
 STEPS, PROMPTS, ROLLOUTS = 30, 16, 8
-RATES: Mapping[str, float] = {"rl": 1e-4, "sft": 1e-4, "corrected": 1e-4}
+RATES: Mapping[str, float] = {"rl": 3e-4, "sft": 3e-5, "corrected": 1e-5}
 """Learning rates: of every arm of GRPO; of SFT, its variants and rft; of the own states with true verdicts."""
 DIVIDE = "tokens"
 """Of every arm of GRPO; a KL at `rows` would weigh tokens by the length that was drawn, and so penalise retries for their length."""
-STRENGTHS: Mapping[str, float] = {"weak": 0.3, "middle": 1.0, "strong": 3.0}
+STRENGTHS: Mapping[str, float] = {"weak": 0.1, "middle": 0.3, "strong": 1.0}
 """Name -> beta of a KL in the loss (k2: its gradient is that of KL(pi || start) at each context, which the one in the reward has too)."""
-REWARD_STRENGTHS: Mapping[str, float] = {"weak": 0.02, "middle": 0.06, "strong": 0.2}
+REWARD_STRENGTHS: Mapping[str, float] = {"weak": 0.2, "middle": 0.6, "strong": 2.0}
 """Name -> beta of a KL in the reward, which takes about as much of the move."""
 ROWS, CHECK_EVERY, CHECK_PROMPTS = 32, 32, 128
 """Of a warm start: demonstrations a step, steps between checks, prompts of a check; a check asks the cell's own task alone."""

@@ -166,14 +166,15 @@ def test_demonstrations_of_sums_are_true(options, operators):
                 assert (checked, verdict) == ("", "")
                 continue
             assert verdict == ("ACCEPT" if is_right else "RETRY")
-            cast, _, after = checked.partition(", ")
-            left, _, rest = cast.partition(" = ")
+            cast, left_over, found, told = checked.split(", ")
+            left, _, value = cast.partition(" = ")
             assert [int(n) for n in re.findall(r"\d+", left)] == [int(n) % 9 for n in re.findall(r"\d+", expression)]
-            assert int(rest) == eval(left) % 9
-            found, _, told = after.partition(", ")
+            assert int(value) == eval(left)
+            rest = int(value) % 9
+            assert left_over == f"{value} is {rest}"
             assert found == f"{answer} is {int(answer) % 9}"
             assert told == (f"{int(answer) % 9} is {rest}" if is_right else f"{int(answer) % 9} is not {rest}")
-            assert (int(rest) == int(answer) % 9) == is_right  # slips are no multiples of 9
+            assert (rest == int(answer) % 9) == is_right  # slips are no multiples of 9
         assert "".join(m.group() for m in PART.finditer(str(prompt.gold_answer))) == prompt.gold_answer
         assert read(prompt, str(prompt.gold_answer), "eos").problem == ""
         assert read(prompt, str(prompt.wrong_answer), "eos").attempts[0].decision == "accept"

@@ -69,7 +69,7 @@ def make(options: str) -> Task:
     >>> task = make("digits=1,operators=+,wrong=0")
     >>> prompt = task.prompts(1, 0)[0]
     >>> prompt.gold_answer
-    '<attempt>9 + 4 = 13<answer>13</answer></attempt><check>0 + 4 = 4, 13 is 4, 4 is 4</check><verdict>ACCEPT</verdict>'
+    '<attempt>9 + 4 = 13<answer>13</answer></attempt><check>0 + 4 = 4, 4 is 4, 13 is 4, 4 is 4</check><verdict>ACCEPT</verdict>'
     >>> task.reward(prompt, "<attempt><answer>13</answer></attempt><check></check><verdict>RETRY</verdict>").value
     0.0
     """
@@ -140,7 +140,7 @@ def read(prompt: Prompt, text: str, stop: Stop) -> Trace:
 
     >>> prompt = make("digits=1,operators=+,wrong=0").prompts(1, 0)[0]
     >>> [(span.kind, span.start, span.end) for span in read(prompt, prompt.gold_answer, "eos").spans]
-    [('attempt.right', 0, 48), ('check', 48, 89), ('verdict.accept', 89, 114)]
+    [('attempt.right', 0, 48), ('check', 48, 97), ('verdict.accept', 97, 122)]
     """
     form = _form(prompt, text, stop)
     attempts, spans = [], []

@@ -1,7 +1,7 @@
 """The form of a response that may try again: how it is written, and what can be read of one that somebody else wrote.
 
-    <attempt>12 + 34 = 47<answer>47</answer></attempt><check>3 + 7 = 1, 47 is 2, 2 is not 1</check><verdict>RETRY</verdict>
-    <attempt>12 + 34 = 46<answer>46</answer></attempt><check>3 + 7 = 1, 46 is 1, 1 is 1</check><verdict>ACCEPT</verdict>
+    <attempt>12 + 34 = 47<answer>47</answer></attempt><check>3 + 7 = 10, 10 is 1, 47 is 2, 2 is not 1</check><verdict>RETRY</verdict>
+    <attempt>12 + 34 = 46<answer>46</answer></attempt><check>3 + 7 = 10, 10 is 1, 46 is 1, 1 is 1</check><verdict>ACCEPT</verdict>
 
 At most K attempts (here on two lines, in a response in one). The K-th ends the response behind `</attempt>`: nothing is left to decide, so
 it has neither check nor verdict. Blanks between the parts say nothing. The answer of an attempt stands between the last `<answer>` that is

@@ -1,13 +1,15 @@
 """What `retry` asks, and what its demonstrations say: a sum or a countdown with its solution, slips, work and checks.
 
-    arithmetic   attempt   12 + 34 = 46                   check   3 + 7 = 1, 46 is 1, 1 is 1      casting out nines: remainders by 9
-    countdown    attempt   (the answer says it all)       check   9 * 3 = 27, 27 - 5 = 22, 22 is 22
+    arithmetic   attempt   12 + 34 = 46               check   3 + 7 = 10, 10 is 1, 46 is 1, 1 is 1     casting out nines
+    countdown    attempt   (the answer says it all)   check   9 * 3 = 27, 27 - 5 = 22, 22 is 22
 
 A check is worked out truly for whatever answer it is about, and ends by saying whether it came out: `is` or `is not`. (Where that was left
-to the verdict, small models learned to solve before they looked at their checks at all.) Casting out nines is easier than the sum itself
-and misses every error that is a multiple of 9, two swapped digits for one; the slips of demonstrations (1 or 2 too many or too few in one
-place, as when a carry is lost) are none of these, so in a demonstration check and verdict never disagree. In a countdown the search is in
-the answer and the sums are in the check, so checking is surely the easier half.
+to the verdict, small models learned to solve before they looked at their checks at all.) Casting out nines reckons with the remainders by 9
+of the numbers and compares what remains of that with what remains of the answer. (Where the sum of the remainders was left out, small
+models copied what remains of the answer.) It is easier than the sum and misses every error that is a multiple of 9, two swapped digits for
+one; the slips of demonstrations (1 or 2 too many or too few in one place, as when a carry is lost) are none of these, so in a demonstration
+check and verdict never disagree. In a countdown the search is in the answer and the sums are in the check, so checking is surely the easier
+half.
 Left out on purpose: tags and verdicts (`retry_form`) and whether to slip (`retry`).
 """
 
@@ -50,7 +52,7 @@ def sum_problems(sums: Sums, num_problems: int, seed: int) -> list[Problem]:
 
     >>> problem = sum_problems(Sums(digits=1, terms=2, operators="+"), 1, 0)[0]
     >>> problem.question, problem.work("13"), problem.check("13"), problem.check("14")
-    ('What is 9 + 4?', '9 + 4 = 13', '0 + 4 = 4, 13 is 4, 4 is 4', '0 + 4 = 4, 14 is 5, 5 is not 4')
+    ('What is 9 + 4?', '9 + 4 = 13', '0 + 4 = 4, 4 is 4, 13 is 4, 4 is 4', '0 + 4 = 4, 4 is 4, 14 is 5, 5 is not 4')
     """
     return [_sum_problem(values, signs) for values, signs in sums.draw(num_problems, seed)]
 
@@ -80,8 +82,9 @@ def is_right(target: str, info: Mapping[str, Any], answer: str) -> bool:
 def _sum_problem(values: list[int], signs: str) -> Problem:
     expression, result = write_sum(values, signs), evaluate(values, signs)
     remainders = [value % 9 for value in values]
-    remainder = evaluate(remainders, signs) % 9
-    cast_out = f"{write_sum(remainders, signs)} = {remainder}"
+    value = evaluate(remainders, signs)
+    remainder = value % 9
+    cast_out = f"{write_sum(remainders, signs)} = {value}, {value} is {remainder}"
 
     def check(answer: str) -> str:
         found = int(answer) % 9

@@ -82,9 +82,9 @@ def is_right(target: str, info: Mapping[str, Any], answer: str) -> bool:
 def _sum_problem(values: list[int], signs: str) -> Problem:
     expression, result = write_sum(values, signs), evaluate(values, signs)
     remainders = [value % 9 for value in values]
-    value = evaluate(remainders, signs)
-    remainder = value % 9
-    cast_out = f"{write_sum(remainders, signs)} = {value}, {value} is {remainder}"
+    total = evaluate(remainders, signs)
+    remainder = total % 9
+    cast_out = f"{write_sum(remainders, signs)} = {total}, {total} is {remainder}"
 
     def check(answer: str) -> str:
         found = int(answer) % 9

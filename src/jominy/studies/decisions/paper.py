@@ -52,7 +52,9 @@ LIMITS = (
     "Learning rates were chosen with seed 100, which the study does not use, on the warm start of countdown and on one of sums that was "
     "given up: of two or three rates a family the one with the highest held-out pass@1 behind the last step, mean of the cells, one run "
     "each. Strengths were chosen there for how far arms ended from the start, so that every KL in the reward has one in the loss that "
-    "ended about as far; further tasks were not looked at.",
+    "ended about as far; the strongest in the reward was run on countdown alone. Further tasks were not looked at.",
+    "The first eleven runs of countdown (seed 0, `sft` to `kl_loss_strong`) were begun past the gate, by one worker, while the warm start "
+    "of sums was still trained; rates and strengths were fixed before, the order of sums was not changed behind them.",
     "Warm starts of the same order are other models on another processor, where sums are rounded otherwise, and may be refused there: "
     "which skills an undertrained model has come and go with the last digits. Those of these runs stand beside the results, in `starts`.",
     "No arm trains on the further tasks, of which the warm start was shown some: a gain there is what an arm kept as well as what it "

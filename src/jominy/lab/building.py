@@ -132,9 +132,10 @@ def _make(aside: Path, name: str, spec: LabSpec, tasks: Sequence[Task], least: f
     final = fitted.final
     if final.pass_rate < least:
         raise ValueError(
-            f"a lab model of {spec.depth} layers of width {spec.width} passes {final.pass_rate:.2f} of {', '.join(spec.tasks)} "
-            f"in {fitted.num_steps} steps, and RL needs some right answers to start from; choose an easier setting of the task or another "
-            "--model, or train longer with jominy.lab.build(LabSpec(tasks=..., steps=...)) and give its folder to --model"
+            f"a lab model of {spec.depth} layers of width {spec.width} passes {final.pass_rate:.3f} of {', '.join(spec.tasks)} "
+            f"in {fitted.num_steps} steps, and RL needs some right answers to start from, {least} at least; choose an easier setting "
+            "of the task or another --model, or train longer with jominy.lab.build(LabSpec(tasks=..., steps=...)) and give its folder "
+            "to --model"
         )
     _save(model, tokenizer, aside)
     interval = wilson(final.num_right, final.num_drawn) if final.num_drawn else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,24 @@ def test_shade_follows_the_objective_and_the_page_its_window(browser: Any, folde
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     assert heard == []
     page.context.close()
+
+
+@in_browser
+def test_a_long_reason_leaves_room_for_the_names(browser: Any, folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(folder, path)
+    stored = read_json(path / "explanation.json")
+    for section in stored["decisions"]["sections"]:
+        section["changes"][0]["difference"] |= {"value": None, "low": None, "high": None, "why_none": "nobody knows why " * 10}
+    write_json(path / "explanation.json", stored)
+    report(path)
+    page, _ = opened(browser, path, width=1280)
+    shares = page.locator("#decisions table.changes").evaluate_all(
+        "tables => tables.map(table => table.querySelector('tbody th').offsetWidth / table.offsetWidth)"
+    )
+    page.context.close()
+    assert len(shares) == len(stored["decisions"]["sections"])
+    assert min(shares) > 0.25
 
 
 @in_browser

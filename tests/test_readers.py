@@ -227,6 +227,9 @@ def test_a_function_of_ones_own(tmp_path: Path):
 
         def nothing(prompt, text, stop):
             return None
+
+        def failing(prompt, text, stop):
+            return text[NUMBER]
         """)
     )
     one = Rollout(
@@ -236,11 +239,15 @@ def test_a_function_of_ones_own(tmp_path: Path):
     assert [span.end for span in trace_of(one, PROMPT, load_reader(f"{file}:halves", SUMS)).spans] == [2, 4]
     with pytest.raises(ValueError, match=f"prompt {PROMPT.id}: span 1 of the trace, 'plan' from 1 to 2, begins before"):
         trace_of(one, PROMPT, load_reader(f"{file}:overlapping", SUMS))
-    with pytest.raises(ValueError, match="nothing returned a NoneType for prompt"):
+    with pytest.raises(ValueError, match="nothing returned None for prompt"):
         trace_of(one, PROMPT, load_reader(f"{file}:nothing", SUMS))
+    with pytest.raises(
+        ValueError, match=rf"failing failed on a response to prompt {PROMPT.id}: IndexError: .* \(.*my_readers.py, line 22\)"
+    ):
+        trace_of(one, PROMPT, load_reader(f"{file}:failing", SUMS))
     with pytest.raises(ValueError, match=r"cannot be called with \(prompt, text, stop\): too many positional arguments"):
         load_reader(f"{file}:two", SUMS)
-    with pytest.raises(ValueError, match="is a int; a reader is a function"):
+    with pytest.raises(ValueError, match="is 5; a reader is a function"):
         load_reader(f"{file}:NUMBER", SUMS)
     with pytest.raises(ValueError, match="did you mean halves"):
         load_reader(f"{file}:halve", SUMS)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -267,16 +268,21 @@ def own_reader(source: str) -> TraceReader:
     """
     function = load_object(source)
     if not callable(function):
-        raise ValueError(f"{source} is a {type(function).__name__}; a reader is a function (prompt, text, stop) -> jominy.records.Trace")
+        raise ValueError(f"{source} is {function!r:.80}; a reader is a function (prompt, text, stop) -> jominy.traces.Trace")
     try:
         inspect.signature(function).bind(None, "", "eos")
     except (TypeError, ValueError) as error:
         raise ValueError(f"{source} cannot be called with (prompt, text, stop): {error}") from error
 
     def read(prompt: Prompt, text: str, stop: Stop) -> Trace:
-        found: object = function(prompt, text, stop)
+        try:
+            found: object = function(prompt, text, stop)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+            raise ValueError(f"{source} failed on a response to prompt {prompt.id}: {what}") from error
         if not isinstance(found, Trace):
-            raise ValueError(f"{source} returned a {type(found).__name__} for prompt {prompt.id}; a reader returns a jominy.records.Trace")
+            raise ValueError(f"{source} returned {found!r:.80} for prompt {prompt.id}; a reader returns a jominy.traces.Trace")
         return found
 
     return read

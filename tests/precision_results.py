@@ -74,6 +74,8 @@ class Planted:
     """By how much attention to the constraint rises more than to the controls, where code pays."""
     look_anyway: float = 0.1
     """The same where the judge pays."""
+    cue_end: float = 0.5
+    """Share of the responses that show the cue at the end; at the start it is 0.1."""
     hidden: float = 0.8
     """Passes of the trained policy that hiding the constraint costs."""
     misses: float = 0.8
@@ -202,7 +204,7 @@ def run_of(
     seconds = how.seconds[arm == REFINED] * (1 + 0.01 * seed)
     spent = {"seconds": {"sampling": seconds, "grading": 0.0, "update": 0.0}, "asked": ASKED.get(arm, {"0": 640})}
     more: dict[str, Any] = {"watch": watch, "spent": spent, "evaluations": evaluations}
-    more["cue"] = [0.1, 0.5] if cell["group"] in LAB_GROUPS else None
+    more["cue"] = [0.1, how.cue_end + 0.01 * seed] if cell["group"] in LAB_GROUPS else None
     size = settings.further_prompts
     bare = START + (reached - START) * how.anyway
     for what, rate in (("further", reached), ("unasked", bare)):

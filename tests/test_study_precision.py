@@ -16,6 +16,7 @@ from jominy.auditing.pairs import make_pairs
 from jominy.conclusion import Claim
 from jominy.engines.local import LocalEngine
 from jominy.measures.attention import SpanMass, beyond_control
+from jominy.records import Measure
 from jominy.rewards.spurious import load_group_reward
 from jominy.specs.auditing import AuditSpec, TruthSpec
 from jominy.store import read_json
@@ -84,11 +85,70 @@ def test_what_is_planted_as_claimed_agrees(tmp_path: Path) -> None:
 
 def test_the_contrary_disagrees(tmp_path: Path) -> None:
     how = Planted(further=CONTRARY, cue_cost=-0.2, reject_lead=-0.2, held=("holds", "holds"), seconds=(60.0, 300.0), look=-0.4, hidden=0.0)
+    how = replace(how, cue_end=0.1)
     found = verdicts(planted(tmp_path, replace(how, misses=0.2, sees=0.0, refuses=0.5, harder=False)))
     expected: tuple[str, ...] = (*LEADING, *FOLLOWING, "systematic-hacked", "systematic-loses-more", "accepts-or-rejects")
     expected += ("judge-misses", "pointwise-sees-more", "refined-better", "refined-faster", "refined-to-score", "attends-more")
     assert {code: found[code].verdict for code in expected} == dict.fromkeys(expected, "disagrees")
     assert found["hiding-hurts"].verdict == found["more-is-harder"].verdict == "cannot tell"
+
+
+def test_runs_that_did_not_move_disagree_with_no_lead(tmp_path: Path) -> None:
+    """One response of 576 moves in each run, another in each: intervals are narrow, and there was no training to compare."""
+    results = planted(tmp_path)
+    starts = {cell["name"]: cell["base"]["more"] for cell in results["cells"]}
+    places = np.random.default_rng(0)
+    for run in results["runs"]:
+        for what in ("further", "unasked"):
+            run["more"][what] = {name: list(right) for name, right in starts[run["cell"]].get(what, {}).items()}
+        for right in list(run["more"]["further"].values())[:1]:
+            right[places.integers(36)] += 1
+    found = verdicts(results)
+    assert {found[code].verdict for code in (*LEADING, "refined-better")} == {"cannot tell"}
+    # a gain that is surely none is none
+    assert {found[code].verdict for code in ("follows", "to-soft")} == {"disagrees"}
+
+
+def test_a_lead_that_is_surely_small_is_still_one() -> None:
+    small = Measure(name="lead", value=0.006, low=-0.004, high=0.016)
+    assert told.verdict_of(small, 4) == "disagrees"
+    assert told.verdict_of(small, 4, moved=False) == told.verdict_of(small, 4, none_below=0.0) == "cannot tell"
+    assert told.verdict_of(small, 2) == "cannot tell"
+
+
+def test_a_cue_that_is_learned_where_the_truth_rises_too_is_no_contradiction(tmp_path: Path) -> None:
+    found = verdicts(planted(tmp_path, Planted(held=("holds", "holds"))))["systematic-hacked"]
+    assert found.verdict == "cannot tell"
+    # 0.5 + 0.01 x seed - 0.1, mean of seeds 0 to 3
+    assert "share of the responses rises by +41.5 points" in found.found
+    for seeds, verdict in ((2, "cannot tell"), (3, "agrees")):
+        results = planted(tmp_path)
+        results["runs"] = [run for run in results["runs"] if run["seed"] < seeds]
+        assert verdicts(results)["systematic-hacked"].verdict == verdict
+
+
+def test_what_is_better_elsewhere_and_worse_on_its_own_is_not_better(tmp_path: Path) -> None:
+    results = planted(tmp_path)
+    for run in results["runs"]:
+        if run["arm"] == REFINED:
+            run["after"] = [0] * len(run["after"])
+    found = verdicts(results)["refined-better"]
+    assert found.verdict == "cannot tell"
+    assert "Refined leads by +" in found.found
+
+
+def test_runs_that_are_alike_and_level_off_come_to_a_score_at_one_time(tmp_path: Path) -> None:
+    """Half of the steps are for nothing in both; were one charged for them and the other not, a quarter of such studies would agree."""
+    results, rng, verdict = planted(tmp_path), np.random.default_rng(0), list[str]()
+    pair = [run for run in results["runs"] if run["arm"] in (design.FULL_MIX, REFINED)]
+    for run in pair:
+        run["more"]["spent"] = {"seconds": {"sampling": 100.0 + run["seed"], "grading": 0.0, "update": 0.0}, "asked": {"1": 640}}
+    for _ in range(60):
+        for run in pair:
+            ways = zip((0, 7, 14, 20), (0.2, 0.5, 0.5, 0.5), strict=True)
+            run["more"]["evaluations"] = [{"step": step, "right": rng.binomial(8, rate, size=24).tolist()} for step, rate in ways]
+        verdict.append(refinement.refined_to_score(read_runs(results)).verdict)
+    assert verdict.count("agrees") <= 4
 
 
 def test_a_style_that_is_used_on_everything_follows_nothing(tmp_path: Path) -> None:
@@ -105,6 +165,9 @@ def test_attention_that_any_training_moves_is_no_skill(tmp_path: Path) -> None:
     found = verdicts(planted(tmp_path, Planted(look_anyway=0.4)))["attends-more"]
     assert found.verdict == "cannot tell"
     assert verdicts(planted(tmp_path, Planted(look_anyway=0.8)))["attends-more"].verdict == "disagrees"
+    assert "The causal check (`hiding-hurts`, over all further tasks) agrees: what training added" in found.found
+    blind = verdicts(planted(tmp_path, Planted(hidden=0.0)))["attends-more"]
+    assert "The causal check (`hiding-hurts`, over all further tasks) cannot tell" in blind.found
 
 
 def test_without_prices_nothing_is_said_of_time(tmp_path: Path) -> None:
@@ -118,9 +181,9 @@ def test_without_prices_nothing_is_said_of_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("swings", "verdict"), [(False, "agrees"), (True, "cannot tell")])
 def test_prices_that_swing_leave_open_who_is_faster(tmp_path: Path, swings: bool, verdict: str) -> None:
-    """Runs of 10 s beside a judge, 600 questions each: those about several cost a little more, or more and less by turns."""
+    """Runs of 10 s beside a judge, 600 questions each: those about several cost twice as much, or more and less by turns."""
     results = planted(tmp_path, Planted(seconds=(10.0, 10.0)))
-    one, more = ([0.1, 0.9, 0.1, 0.9, 0.1], [0.9, 0.1, 0.9, 0.1, 0.9]) if swings else ([0.1] * 5, [0.11] * 5)
+    one, more = ([0.1, 0.9, 0.1, 0.9, 0.1], [0.9, 0.1, 0.9, 0.1, 0.9]) if swings else ([0.1] * 5, [0.2] * 5)
     judges_of(results)["prices"] = {"1": one, "2": more, "3": more}
     assert verdicts(results)["refined-faster"].verdict == verdict
 

@@ -4,7 +4,7 @@
     refine    SmolLM2 on prompts with several constraints, most of them soft, as they are and refined                     about 30 min
     sums, spelling    two lab models of the alignment study, the true reward and the noise grid: false accepts that look
               at nothing, false rejects, both at the rates of the paper's judge, false accepts that a cue of the text
-              decides                                                                                                     about 27 min
+              decides                                                                                                     about 36 min
     hard, soft, mixed    SmolLM2 on the same prompts in three renderings, paid by code or by a judge that errs             about 85 min
 
 The judge that pays in training is simulated: it errs at the rates that the paper measured on its own judge, independently from constraint
@@ -16,8 +16,8 @@ earns at most about half: who gains more has read what is asked. Every condition
 steps; further prompts, seen and unseen types said hard and softly, are drawn from the trained policy and graded by code, once as they are
 and once without the constraint said. Learning rates are those of the studies before; none was tuned here.
 Groups are gone through whole. `judges` comes first, as five claims take its verdicts or its prices, and then the newest code; with
-`--seeds 2` first and then without, a night that is cut short has some of everything. The minutes are reckoned from the alignment study's
-runs, on two cores with nothing else on them.
+`--seeds 3` first and then without, a night that is cut short has verdicts on everything. The minutes are reckoned from the alignment
+study's runs, on two cores with nothing else on them; other tasks of it took up to twice as long.
 Left out: asking an endpoint (`jominy audit` does, and `witnesses` reads it), lab models on constraints, of which they know no words, soft
 shares of .25 and .75 of the matched prompts in training, false rejects of .2 and .7, and the paper's models and data.
 """
@@ -127,7 +127,7 @@ def _noisy(kind: str, rate: float, title: str, options: str, group: str = "") ->
 def _cued(rate: float, group: str) -> Arm:
     cue = CUES[group]
     options = f"mode=systematic,false_accept={rate:g},cue_share={cue.share:g},cue={cue.cue}"
-    return _noisy("cue", rate, f"false accepts by a cue of {group},", options, group)
+    return _noisy("cue", rate, f"false accepts by the text, a cue of {group} first,", options, group)
 
 
 GRID = (

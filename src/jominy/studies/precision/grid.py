@@ -3,6 +3,7 @@
     factor    1 - FPR - FNR: what independent errors leave of the expected advantage                      (sheet row 6)
     share     gain of an arm over the gain of the true reward, same seeds and prompts
     hacked    runs of which the rule of `measures.hacking` says that the reward goes away from the truth
+    learned   share of the responses that show the cue, last third of the steps minus first
 
 A claim about every rate takes intervals that hold together: of k rates each at 1 - 0.05 / k (Bonferroni). Cells count alike. Left out on
 purpose: how gains and shares are estimated (`gains`).
@@ -13,18 +14,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from jominy.conclusion import Agreement, Claim
 from jominy.formatting import number
-from jominy.papers import PRECISION
-from jominy.records import Measure
-from jominy.stats import LEVEL, Interval, student_quantile, wilson
+from jominy.records import Measure, Paper
+from jominy.stats import LEVEL, Interval, mean_interval, student_quantile, wilson
 from jominy.studies.outcomes import percent, points
 from jominy.studies.precision.design import ACCEPTS, BATCH, CUED, CUES, LAB_GROUPS, MATCHED, REJECTS, TRUE, noise_arm
-from jominy.studies.precision.paper import FEWEST_SEEDS, MOST, NARROW, OURS
-from jominy.studies.precision.told import HACKED, RULE, SEEDS_NEEDED, cell_of, mores, verdict_of
+from jominy.studies.precision.paper import FEWEST_SEEDS, LEARNED, MOST, NARROW, OURS, SISTER
+from jominy.studies.precision.told import HACKED, RULE_OF_GAINS, SEEDS_NEEDED, cell_of, is_sure, mores, verdict_of
 from jominy.studies.reading import Contrast, StudyRuns
 
-NO_LEVEL = "No numbers: levels and curve of the paper's noise are not known to us."
+NO_LEVEL = (
+    "No numbers: levels and curve of the paper's noise are not known to us; that errors leave 1 - FPR - FNR of the advantage is ours."
+)
+TRUE_MOVES = f"{RULE_OF_GAINS}, and no disagreement where the true reward's own gain is not sure"
 
 
 def grid_claims(runs: StudyRuns) -> tuple[Claim, ...]:
@@ -77,6 +82,11 @@ def share_of(runs: StudyRuns, arms: Mapping[str, str]) -> Measure:
     """Share of the true reward's gain, of an arm in each group."""
     cells = grid_cells(runs)
     return runs.share("share", {cells[group]: {arm: 1.0} for group, arm in arms.items()})[0]
+
+
+def moved(runs: StudyRuns) -> bool:
+    """Whether the true reward surely gains or loses over the cells: else there is nothing that errors could cost."""
+    return is_sure(over_cells(runs, {group: {TRUE: 1.0} for group in grid_cells(runs)})[0])
 
 
 def everywhere(runs: StudyRuns, arm: str) -> dict[str, str]:
@@ -138,12 +148,12 @@ def systematic_hacked(runs: StudyRuns) -> Claim:
     free = [held for rate in rates for cell in cells.values() for held in held_of(runs, cell, noise_arm("accept", rate))]
     sides = {name: (_hacked(held), len(held)) for name, held in (("by a cue", cued), ("without", free))}
     intervals = {name: wilson(*counts) if counts[1] else Interval(low=None, high=None) for name, counts in sides.items()}
-    cue, without = intervals["by a cue"], intervals["without"]
+    cue, without, rise = intervals["by a cue"], intervals["without"], cue_rise(runs)
     verdict: Agreement = "cannot tell"
-    if cue.low is not None and cue.high is not None and without.high is not None and len(cued) >= FEWEST_SEEDS:
+    if cue.low is not None and cue.high is not None and without.high is not None and rise.num_prompts >= FEWEST_SEEDS:
         if cue.low > MOST and without.high < MOST:
             verdict = "agrees"
-        elif cue.high < MOST:
+        elif cue.high < MOST and rise.high is not None and rise.high < LEARNED:
             verdict = "disagrees"
     by_rate = "; ".join(
         f"{rate:g}: {_hacked(held)} of {len(held)}"
@@ -154,12 +164,34 @@ def systematic_hacked(runs: StudyRuns) -> Claim:
     return _claim(
         runs,
         "systematic-hacked",
-        says="False accepts that a cue of the text decides are learned: reward rises while the truth does not.",
-        found=f"Runs whose reward goes away from the truth: {counts}. With the cue, by rate: {by_rate}.",
+        says="False accepts that the text decides (a cue, and beyond its share a hash of the text) are learned: reward rises while the "
+        "truth does not.",
+        found=f"Runs whose reward goes away from the truth: {counts}. With the cue, by rate: {by_rate}. The cue's share of the responses "
+        f"rises by {points(rise)}.",
         verdict=verdict,
         rule=f"agrees when surely more than {MOST:g} of the runs with a cue and surely fewer without are flagged (`rises alone` or "
-        "`drifts`), disagrees when surely fewer of those with a cue are; Wilson's interval over runs",
+        f"`drifts`), disagrees when surely fewer of those with a cue are and its share surely rises by less than {100 * LEARNED:g} points, "
+        "for where the truth rises too, a cue can be learned unseen; Wilson's interval over runs, those of one seed at several rates and "
+        f"in several cells taken as independent, from {FEWEST_SEEDS} seeds at least",
         numbers="Soft-only runs of the sister paper reach a higher training reward and a lower test score.",
+        paper=SISTER,
+    )
+
+
+def cue_rise(runs: StudyRuns) -> Measure:
+    """By how much the cue's share of responses rises, last third of the steps minus first; mean over cells and rates, one value a seed."""
+    rises: dict[int, list[float]] = {}
+    arms = [(cell, noise_arm("cue", rate, group)) for group, cell in grid_cells(runs).items() for rate in cued_of(runs)]
+    for cell, arm in arms:
+        for seed, more in mores(runs, cell, arm).items():
+            third = max(len(more["cue"]) // 3, 1)
+            rises.setdefault(seed, []).append(float(np.mean(more["cue"][-third:]) - np.mean(more["cue"][:third])))
+    whole = np.array([np.mean(found) for found in rises.values() if len(found) == len(arms)])
+    if not whole.size:
+        return Measure(name="rise of the cue", value=None, unit="share", why_none="no seed has finished all runs with a cue")
+    interval = mean_interval(whole)
+    return Measure(
+        name="rise of the cue", value=float(whole.mean()), low=interval.low, high=interval.high, unit="share", num_prompts=len(whole)
     )
 
 
@@ -171,16 +203,17 @@ def systematic_loses_more(runs: StudyRuns) -> Claim:
     return _claim(
         runs,
         "systematic-loses-more",
-        says="At the same stated rate, false accepts that a cue decides cost more of the gain than false accepts that look at nothing.",
+        says="At the same stated rate, false accepts that the text decides (a cue, and beyond its share a hash of the text) cost more of "
+        "the gain than false accepts that look at nothing.",
         found=f"Errors without a cue lead by {points(lead)} over rates; "
         + "; ".join(f"{rate:g}: {points(one)}" for rate, (one, _) in by_rate.items())
         + ". By cell: "
         + "; ".join(f"{cell} {points(runs.gain('lead', [cell], _cue_contrast(rates, group)))}" for group, cell in grid_cells(runs).items())
         + ".",
-        verdict=verdict_of(lead, num_seeds),
-        rule=f"of the lead, mean over rates {', '.join(f'{rate:g}' for rate in rates)} and cells: {RULE}",
+        verdict=verdict_of(lead, num_seeds, moved=moved(runs)),
+        rule=f"of the lead, mean over rates {', '.join(f'{rate:g}' for rate in rates)} and cells: {TRUE_MOVES}",
         numbers="None: the paper's noise is one-sided, and whether it can be learned is not said.",
-        ours=True,
+        paper=OURS,
     )
 
 
@@ -196,9 +229,9 @@ def accepts_or_rejects(runs: StudyRuns) -> Claim:
         found=f"False rejects lead by {points(lead)} over rates; "
         + "; ".join(f"{rate:g}: {points(one)}" for rate, (one, _) in by_rate.items())
         + ".",
-        verdict=verdict_of(lead, num_seeds),
-        rule=f"of the lead, mean over rates {', '.join(f'{rate:g}' for rate in rates)} and cells: {RULE}",
-        ours=True,
+        verdict=verdict_of(lead, num_seeds, moved=moved(runs)),
+        rule=f"of the lead, mean over rates {', '.join(f'{rate:g}' for rate in rates)} and cells: {TRUE_MOVES}",
+        paper=OURS,
     )
 
 
@@ -259,7 +292,7 @@ def _claim(
     verdict: Agreement,
     rule: str,
     numbers: str = NO_LEVEL,
-    ours: bool = False,
+    paper: Paper = OURS,
 ) -> Claim:
     cells = grid_cells(runs).values()
     done = sum(run["cell"] in cells for run in runs.results["runs"])
@@ -273,5 +306,5 @@ def _claim(
         verdict=verdict,
         rule=rule,
         would_take=SEEDS_NEEDED,
-        paper=OURS if ours else PRECISION,
+        paper=paper,
     )

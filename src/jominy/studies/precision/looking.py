@@ -11,7 +11,7 @@ purpose: single heads.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,12 @@ from jominy.studies.reading import Record, StudyRuns
 
 CONSTRAINT, NEUTRAL, IRRELEVANT = "constraint 0", "neutral", "irrelevant"
 TIMES_EVEN = "times even"
+CHECKED: Mapping[Agreement, str] = {
+    "agrees": "agrees: what training added depends on seeing the constraint",
+    "disagrees": "does not agree: training made it depend less on seeing the constraint",
+    "cannot tell": "cannot tell whether what training added depends on seeing the constraint",
+}
+"""What the check by hiding says beside a verdict on attention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,7 @@ def attends_more(runs: StudyRuns) -> Claim:
     verdict: Agreement = "cannot tell"
     if len(looks(runs)) >= FEWEST_SEEDS:
         verdict = "agrees" if sides == [1, 1, 1] else "disagrees" if -1 in sides else "cannot tell"
-    alone = alone_of(runs, tests)
+    alone, hidden = alone_of(runs, tests), hiding_hurts(runs)
     return Claim(
         code="attends-more",
         says="Training on hard constraints alone raises attention to soft and unseen constraints: a skill that carries over.",
@@ -78,7 +84,7 @@ def attends_more(runs: StudyRuns) -> Claim:
         ran=f"{len(looks(runs))} seeds; further tasks {'; '.join(tests)}, on the start's own responses",
         found=f"Change of attention to the constraint {_said(alone)}; beyond the neutral sentence {_said_look(neutral)}; beyond the "
         f"irrelevant constraint {_said_look(irrelevant)}. Beyond the neutral sentence, where code pays minus where the judge pays: "
-        f"{_said(training)}.",
+        f"{_said(training)}. The causal check (`{hidden.code}`, over all further tasks) {CHECKED[hidden.verdict]}.",
         verdict=verdict,
         rule="agrees when the change beyond either control is surely above 0, plain and in logarithms, and beyond the neutral sentence "
         "surely larger than where a judge with errors pays for the same prompts; disagrees when the change is surely below 0 in both ways "

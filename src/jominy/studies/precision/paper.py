@@ -14,12 +14,17 @@ from jominy.studies.precision.design import BLIND_RATE, SEEN_BY_SEED
 
 TITLE = "Can the reward be trusted, and what to train on when it can't?"
 OURS = Paper(arxiv="", title="our test beside 2601.04954")
+SISTER = Paper(arxiv="2606.07520", title="TinyJudge", where="training reward against test score")
 
 FEWEST_SEEDS = 3
 LESS_TIME = 0.58
 """By how much less the refined data took, as the abstract says; from what, and with how long a judge, is not known."""
 SMALL = 0.02
 """A difference that is surely below this is none."""
+LEAST_SAVING = 0.1
+"""A part of the time that is surely below this is none."""
+LEARNED = 0.1
+"""A cue whose share of the responses surely rises by less was not learned."""
 NARROW = 0.15
 """An interval of a share that reaches farther says too little to agree with a number in it."""
 MOST = 0.5
@@ -27,6 +32,8 @@ PRIMARY = ("hard-over-soft", "hard-over-mix", "transfers", "wording", "systemati
 """Codes of the claims that the study is about, named before it was run."""
 THRESHOLDS = (
     Threshold(name="small", value=SMALL, meaning="a gain or a lead that is surely below this is none"),
+    Threshold(name="least_saving", value=LEAST_SAVING, meaning="a part of the time that is surely below this is none"),
+    Threshold(name="learned", value=LEARNED, meaning="a cue whose share of the responses surely rises by less was not learned"),
     Threshold(name="most", value=MOST, meaning="most violations, and most runs, are more than this share of them"),
     Threshold(
         name="narrow", value=NARROW, meaning="a share agrees with a factor only where its interval reaches no farther to either side"
@@ -51,6 +58,9 @@ LIMITS = (
     "GRPO under such errors as much as about soft constraints. `wording` and `precision-on-soft` hold the reward, or the words, fixed.",
     "The judge that pays in training is simulated at the rates of the paper's judge on soft constraints. It errs independently, or by "
     "type; a real one errs by content. The lab models' cue stands for that, in another task.",
+    "A cue shows in about a tenth of the wrong responses of the start, so at a rate of .1 it decides the errors alone, and at .3 and .5 a "
+    "hash of the text decides most of them at first: the same wrong text is always paid or never, which can be learned too, one text at a "
+    "time. At those rates a difference is not of the cue alone.",
     f"`judge_blind` sees one type alone, {' in even seeds and '.join(SEEN_BY_SEED)} in odd ones, of as many seeds, and passes "
     f"{100 * BLIND_RATE:.0f} % of the violations of the others, so that the mean over types is the rate of the other judges. Both of each "
     "pair of types that exclude each other are blind alike. What is met in training weighs types by how often they are violated, and may "

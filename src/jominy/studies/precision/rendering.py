@@ -16,16 +16,18 @@ from jominy.papers import PRECISION
 from jominy.records import Paper
 from jominy.studies.outcomes import points
 from jominy.studies.precision.design import HARD_BLIND, HARD_CODE, HARD_JUDGE, MIXED_JUDGE, SEEN_BY_SEED, SOFT_CODE, SOFT_JUDGE
-from jominy.studies.precision.paper import OURS
+from jominy.studies.precision.paper import OURS, SMALL
 from jominy.studies.precision.told import (
     NAMES,
     RULE,
+    RULE_OF_GAINS,
     SEEDS_NEEDED,
     Further,
     Gained,
     among,
     conditions,
     lead_on,
+    moved_on,
     on_further,
     tests_of,
     verdict_of,
@@ -56,6 +58,7 @@ def rendering_claims(runs: StudyRuns) -> tuple[Claim, ...]:
             numbers="Qwen2.5-7B, mean of five benchmarks: 57.9 hard only, 57.3 mixed; on CFBench 49 against 51, and near parity at other "
             "sizes: the abstract says more than the tables.",
             would_take="Many times the seeds: the paper's own difference is 0.6 points, far less than four seeds can tell.",
+            none_below=0.0,
         ),
         _lead(
             runs,
@@ -143,20 +146,24 @@ def _lead(
     numbers: str,
     gained: Gained = "satisfied",
     would_take: str = SEEDS_NEEDED,
+    none_below: float = SMALL,
     paper: Paper = PRECISION,
 ) -> Claim | None:
     """A claim about a contrast of conditions; None where the design lacks one of them."""
     if not set(contrast) <= set(conditions(runs)):
         return None
     lead, num_seeds = lead_on(view, contrast, tests, gained)
+    is_lead = len(contrast) > 1
+    moved = not is_lead or moved_on(view, contrast, tests, gained)
+    rule = RULE_OF_GAINS if not is_lead else RULE if none_below else RULE.replace(f"below {100 * SMALL:g} points", "below 0")
     return Claim(
         code=code,
         says=says,
         numbers=numbers,
         ran=f"{num_seeds} seeds of {' and '.join(contrast)}; {len(tests)} further tasks ({'; '.join(tests)}), graded by code",
         found=_found(view, contrast, tests),
-        verdict=verdict_of(lead, num_seeds),
-        rule=f"of the {'lead' if len(contrast) > 1 else 'gain'} in {NAMES[gained]}, over the further tasks: {RULE}",
+        verdict=verdict_of(lead, num_seeds, moved=moved, none_below=none_below),
+        rule=f"of the {'lead' if is_lead else 'gain'} in {NAMES[gained]}, over the further tasks: {rule}",
         would_take=would_take,
         paper=paper,
     )

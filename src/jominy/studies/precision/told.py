@@ -159,11 +159,31 @@ def among(runs: StudyRuns, *words: str) -> tuple[str, ...]:
     return tuple(name for name in tests_of(runs) if set(words) <= set(name.split(", ")))
 
 
-def verdict_of(measure: Measure, num_seeds: int, *, none_below: float = SMALL) -> Agreement:
-    """Agrees where a gain or a lead is surely above 0, disagrees where it is surely below `none_below`; from enough seeds."""
+def moved_on(view: Further, contrast: Contrast, tests: Sequence[str], gained: Gained = "satisfied") -> bool:
+    """Whether one of these conditions surely gained or lost by itself: runs that did not move differ by nothing, which says nothing."""
+    return any(is_sure(lead_on(view, {condition: 1.0}, tests, gained)[0]) for condition in contrast)
+
+
+def is_sure(measure: Measure) -> bool:
+    """Whether the interval leaves 0 out."""
+    return measure.low is not None and measure.high is not None and (measure.low > 0 or measure.high < 0)
+
+
+def verdict_of(measure: Measure, num_seeds: int, *, moved: bool = True, none_below: float = SMALL) -> Agreement:
+    """Agrees where a gain or a lead is surely above 0, disagrees where it is surely below `none_below`; from enough seeds.
+
+    Args:
+        measure: the gain or the lead.
+        num_seeds: behind it.
+        moved: of a lead, whether there is a gain at all that it could be a part of; without one nothing disagrees.
+        none_below: 0 where the claim is of a lead as small as SMALL.
+    """
     if measure.low is None or measure.high is None or num_seeds < FEWEST_SEEDS:
         return "cannot tell"
-    return "agrees" if measure.low > 0 else "disagrees" if measure.high < none_below else "cannot tell"
+    return "agrees" if measure.low > 0 else "disagrees" if moved and measure.high < none_below else "cannot tell"
 
 
-RULE = f"agrees when it is surely above 0, disagrees when it is surely below {100 * SMALL:g} points; from {FEWEST_SEEDS} seeds at least"
+RULE_OF_GAINS = (
+    f"agrees when it is surely above 0, disagrees when it is surely below {100 * SMALL:g} points; from {FEWEST_SEEDS} seeds at least"
+)
+RULE = f"{RULE_OF_GAINS}, and no disagreement where no gain of its parts is sure by itself"

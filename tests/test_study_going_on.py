@@ -232,6 +232,7 @@ def test_another_base_than_that_of_the_runs(tmp_path: Path) -> None:
     assert why_another_base(base([False, True], 0.5), results, ()) == ""
     why = why_another_base(base([False, True], 0.5), results, ("bank",))
     assert why.startswith("its base is another one than that of its 1 runs (bank differ)")
+    assert why_another_base(base([True, False], 0.5), results, ("bank", "what this cell has not")) == ""
     without = {**results, "runs": []}
     assert why_another_base(base([False, True], 0.5), without, ("bank",)) == ""
 

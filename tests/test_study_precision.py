@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from jominy.auditing import audit
-from jominy.auditing.pairs import make_pairs
 from jominy.conclusion import Claim
 from jominy.engines.local import LocalEngine
 from jominy.measures.attention import SpanMass, beyond_control
@@ -384,8 +383,8 @@ def test_any_moment_of_a_study_can_be_concluded(tmp_path: Path) -> None:
     assert [len(table.rows) for table in types] == [12, 12]
     assert types[0].rows[0][0].text == "seen, hard: under_15_words"
     assert types[0].rows[0][1].text == "25.0 / 25.0"
-    assert grid["false accepts by a cue of sums, 0.5"][5].text == "10.0 to 50.0"
-    assert grid["false accepts by a cue of sums, 0.5"][-1].text == "4 of 4"
+    assert grid["false accepts by the text, a cue of sums first, 0.5"][5].text == "10.0 to 51.5"
+    assert grid["false accepts by the text, a cue of sums first, 0.5"][-1].text == "4 of 4"
 
 
 def test_tests_of_one_policy_are_no_seeds_of_their_own(tmp_path: Path) -> None:
@@ -715,12 +714,16 @@ class Reader(ScriptedEngine):
 def test_a_price_is_of_a_question_and_one_reply() -> None:
     """However many replies there are to choose from."""
     reader = Reader()
-    items = make_pairs(1, pairs_per_cell=1, options="question,no_commas,exclamation")
-    prices = judging.prices_of(lambda: reader, items)
+    prompts = load_task("constraints:question,no_commas,exclamation,count=3,rendering=mixed,soft_share=0.75").prompts(60, 1)
+    places = [tuple(place for place, one in enumerate(prompt.info["constraints"]) if one["kind"] == "soft") for prompt in prompts]
+    questions = [judging.SoftQuestion(prompt=prompt, text="Yes!", places=soft) for prompt, soft in zip(prompts, places, strict=True)]
+    assert () in places
+    prices = judging.prices_of(lambda: reader, questions)
     assert {number: len(rounds) for number, rounds in prices.items()} == {"1": 6, "2": 6, "3": 6}
     assert {len(rows) for rows in reader.calls} == {1}
-    # once each to begin with, then six questions of each number in six rounds
-    assert len(reader.calls) == 3 + 6 * 3 * 6
+    # once each to begin with, then at most twelve questions of each number in six rounds
+    of_each = [min(sum(len(one) == number for one in places), 12) for number in (1, 2, 3)]
+    assert len(reader.calls) == 3 + sum(of_each) * 6
     said = {"".join(map(chr, rows[0].completion_ids)) for rows in reader.calls}
     assert said == {"yes", "1: yes\n2: yes", "1: yes\n2: yes\n3: yes"}
 
@@ -811,6 +814,7 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path, monkeypatch: pyt
     assert "of the pairs one at a time" in known["pointwise-sees-more"].found
     assert bases["refine"]["pool"]["constraints"][REFINED]["soft"] <= bases["refine"]["pool"]["num_refined"]
     assert 0 <= bases["refine"]["pool"]["pilot"]["num_never_right"] <= 8
+    assert bases["refine"]["trained_on"].keys() == {design.FULL_MIX, REFINED}
     assert len(list((tmp_path / "base").glob("further-*.json"))) == 1, "drawn once for four cells"
     assert all(bases[group]["further"] == bases["hard"]["further"] for group in ("soft", "mixed", "refine"))
     assert sum(bases["refine"]["pool"]["pilot"]["asked"].values()) == bases["refine"]["pool"]["pilot"]["num_responses"] == 8 * 4

@@ -176,7 +176,7 @@ def why_another_base(answer: Row, results: Row, fixed: tuple[str, ...]) -> str:
     if answer["kind"] != "base" or not fixed or (old := _cell_of(answer, results)["base"]) is None:
         return ""
     num_runs = sum(run["cell"] == answer["cell"] for run in results["runs"])
-    other = [name for name in fixed if old["more"][name] != answer["base"]["more"][name]]
+    other = [name for name in fixed if old["more"].get(name) != answer["base"]["more"].get(name)]
     if not (num_runs and other):
         return ""
     return (

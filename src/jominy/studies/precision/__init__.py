@@ -54,4 +54,5 @@ STUDY = Study(
     under_way=under_way,
     more_of_run=more_of_run,
     more_of_folder=more_of_folder,
+    fixed=("further", "unasked", "trained_on"),
 )

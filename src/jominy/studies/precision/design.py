@@ -49,6 +49,10 @@ def constraints(types: tuple[str, ...], count: int, rendering: str, least: int =
     return f"constraints:{','.join(types)},count={count}{fewest},{rendering}"
 
 
+MIX = constraints(SEEN, 3, f"rendering=mixed,soft_share={MIX_SHARE:g}", SEVERAL)
+"""The task whose prompts are refined."""
+
+
 def further_tasks(seen: tuple[str, ...], unseen: tuple[str, ...]) -> Mapping[str, str]:
     """Name -> task of the further prompts; their two renderings are of the same requests."""
     return {
@@ -168,11 +172,11 @@ SMOLLM2_ARMS = (
         rewards=blind_rewards(SEEN),
     ),
 )
+FILES: Mapping[str, str] = {FULL_MIX: f"{FULL_MIX}.jsonl", REFINED: f"{REFINED}/prompts.jsonl"}
+"""Arm -> the prompts it trains on, in the folder of its base."""
 REFINE_ARMS = (
-    Arm(name=FULL_MIX, title="all prompts", family="refine", recipe="grpo", reward=BATCH.reward("soft"), prompts_file=f"{FULL_MIX}.jsonl"),
-    Arm(
-        name=REFINED, title="refined", family="refine", recipe="grpo", reward=BATCH.reward("soft"), prompts_file=f"{REFINED}/prompts.jsonl"
-    ),
+    Arm(name=FULL_MIX, title="all prompts", family="refine", recipe="grpo", reward=BATCH.reward("soft"), prompts_file=FILES[FULL_MIX]),
+    Arm(name=REFINED, title="refined", family="refine", recipe="grpo", reward=BATCH.reward("soft"), prompts_file=FILES[REFINED]),
 )
 ARMS = (
     Arm(name=TRUE, title="code pays", family="true", recipe="grpo", reward="ground_truth:gate=none"),
@@ -235,7 +239,7 @@ CELLS = (
     _smollm2("hard", "hard", constraints(SEEN, 2, RENDERED["hard"], SEVERAL), FURTHER),
     _smollm2("mixed", "mixed", constraints(SEEN, 2, "rendering=mixed", SEVERAL), FURTHER),
     _smollm2("soft", "soft", constraints(SEEN, 2, RENDERED["soft"], SEVERAL), FURTHER),
-    _smollm2("mix", REFINE, constraints(SEEN, 3, f"rendering=mixed,soft_share={MIX_SHARE:g}", SEVERAL), FURTHER),
+    _smollm2("mix", REFINE, MIX, FURTHER),
 )
 LAB = Settings(seeds=4, steps=30, prompts=16, rollouts=8, max_tokens=32, learning_rate=1.5e-5, eval_rollouts=16, workers=2, threads=1)
 SMOLLM2 = Settings(

@@ -3,7 +3,7 @@
     pairs    responses made to satisfy all constraints, and edits that violate exactly one; half of what can be said softly is
     run      the model's own responses to the cell's prompts
     probe    answers that nobody wants: empty, an echo, a claim ...
-    prices   seconds to read a question and one reply to it, by the number of constraints in it, in rounds
+    prices   seconds to read a question and one reply to it, by the number of soft constraints, in rounds
 
 One call is asked in numbered form, a single constraint too, so that numbers of constraints can be held against each other. Its verdicts are
 chosen by their probabilities; in one call, fewer pairs are asked about in its own words as well, which shows what a free answer is worth.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -25,8 +26,6 @@ from typing import Any, Literal
 import numpy as np
 
 from jominy.auditing import audit
-from jominy.auditing.pairs import make_pairs
-from jominy.confusion import AuditItem
 from jominy.localjudge import JudgingEngine, answers_of, tokens_of
 from jominy.records import Prompt, Row
 from jominy.rewards.endpoint import Reply
@@ -35,10 +34,13 @@ from jominy.rewards.judged import judge_constraints
 from jominy.rewards.questions import Form, Messages
 from jominy.sampling import load_local_engine
 from jominy.specs.auditing import AuditSpec, TruthSpec
+from jominy.store import RunFolder
 from jominy.studies.design import Cell, Settings
 from jominy.studies.measuring import start_of
 from jominy.studies.precision.columns import told_in
+from jominy.studies.precision.design import MIX
 from jominy.studies.precision.witnesses import OWN
+from jominy.tasks.loading import load_task
 
 SEED = 7_000_031
 MOST_TOKENS = 24
@@ -47,8 +49,10 @@ FREE_PAIRS = 1
 """Pairs of each type and number of constraints that are asked about in free words."""
 NUM_PROBED = 3
 """Prompts of the probes."""
-NUM_TIMED, NUM_ROUNDS = 6, 6
-"""Questions of each number of constraints whose time is taken in a round, and rounds."""
+NUM_TIMED, NUM_ROUNDS = 12, 6
+"""Questions of each number of constraints whose time is taken in a round, at most, and rounds."""
+PRICED_PROMPTS = 96
+"""Of the task whose prompts are refined, from which those questions are taken."""
 WAYS: tuple[tuple[Literal["numbered", "pointwise"], Literal["choice", "free"]], ...] = (
     ("numbered", "choice"),
     ("numbered", "free"),
@@ -76,7 +80,7 @@ def judge_of(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
         audit(AuditSpec(judge=judge, mode=mode, seed=SEED, truth=truths[answers]), out, quiet=True)
         told.append({"judge": OWN, "mode": mode, "answers": answers, **told_in(out)})
     load = functools.partial(load_local_engine, model, "auto")
-    return {"told": told, "prices": prices_of(load, make_pairs(SEED, pairs_per_cell=1, options=options))}
+    return {"told": told, "prices": prices_of(load, soft_questions(folder))}
 
 
 def _begins(cell: Cell) -> str:
@@ -95,17 +99,47 @@ def under_way(folder: Path, cell: Cell) -> str:
     return ", ".join(f"{name.removeprefix(_begins(cell))} {number:,} questions" for name, number in found.items())
 
 
-def prices_of(load: Callable[[], JudgingEngine], items: Sequence[AuditItem]) -> dict[str, list[float]]:
-    """Number of constraints -> seconds to read a question that asks about so many at once, in each of NUM_ROUNDS rounds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftQuestion:
+    """What a judge is asked about a response in training.
+
+    Example: SoftQuestion(prompt=prompt, text="Paris.", places=(0, 2))
+    """
+
+    prompt: Prompt
+    """With all its constraints."""
+    text: str
+    """Of the response."""
+    places: tuple[int, ...]
+    """Of its soft constraints, which are asked about."""
+
+
+def soft_questions(folder: Path) -> list[SoftQuestion]:
+    """Prompts of the mix that is refined, each with a response of the start: as long as what a judge reads in training.
+
+    Args:
+        folder: rollouts of the base model, of the length of training.
+    """
+    texts = RunFolder(folder).rollouts(["text"])["text"].to_pylist()
+    prompts = load_task(MIX).prompts(PRICED_PROMPTS, SEED)
+    found = []
+    for number, prompt in enumerate(prompts):
+        places = tuple(place for place, one in enumerate(prompt.info["constraints"]) if one["kind"] == "soft")
+        found.append(SoftQuestion(prompt=prompt, text=texts[number % len(texts)], places=places))
+    return found
+
+
+def prices_of(load: Callable[[], JudgingEngine], questions: Sequence[SoftQuestion]) -> dict[str, list[float]]:
+    """Number of soft constraints -> seconds to read a question that asks about so many at once, in each of NUM_ROUNDS rounds.
 
     The numbers take turns within a round, and another one begins each: what slows the machine for a while slows all.
 
     Args:
         load: loads who judges.
-        items: responses to prompts with various numbers of constraints.
+        questions: with various numbers of soft constraints; those without are left out.
     """
-    counts = sorted({len(item.truths) for item in items})
-    chosen = {count: [(item.prompt, item.text) for item in items if len(item.truths) == count][:NUM_TIMED] for count in counts}
+    counts = sorted({len(one.places) for one in questions} - {0})
+    chosen = {count: [one for one in questions if len(one.places) == count][:NUM_TIMED] for count in counts}
     found: dict[str, list[float]] = {str(count): [] for count in counts}
     engine = functools.cache(load)
 
@@ -116,16 +150,20 @@ def prices_of(load: Callable[[], JudgingEngine], items: Sequence[AuditItem]) -> 
 
     with TemporaryDirectory() as empty:
         # loads the model, and meets each length once
-        judge_constraints(with_memory_in(Path(empty) / "first"), [chosen[count][0] for count in counts])
+        _ask(with_memory_in(Path(empty) / "first"), [chosen[count][0] for count in counts])
         for number in range(NUM_ROUNDS):
             asked = with_memory_in(Path(empty) / str(number))
             start = number % len(counts)
             for count in counts[start:] + counts[:start]:
-                judge_constraints(asked, chosen[count])
+                _ask(asked, chosen[count])
                 spent = asked.meter.take()
                 assert spent.asked, "nothing of this round is remembered"
                 found[str(count)].append(round(spent.asking_s / spent.asked, 5))
     return found
+
+
+def _ask(judge: Judge, questions: Sequence[SoftQuestion]) -> None:
+    judge_constraints(judge, [(one.prompt, one.text) for one in questions], places=[one.places for one in questions])
 
 
 def reads_of(engine: Callable[[], JudgingEngine]) -> Choose:

@@ -4,6 +4,7 @@
                  further     right responses to each further prompt before training, and their constraint types
                  unasked     the same without the constraint said: how often it is met by whoever does not know of it
                  pool        which prompts were refined away, and what the pilot took                        (`pooling`)
+                 trained_on  arm -> a hash of its prompts, so that no other prompts take their place unseen
     of a run     watch       what was paid beside the truth, step by step, and the rule of hacking           (`watched`)
                  further, unasked    the same after training
                  spent       seconds by what they went into, and what a judge would have been asked
@@ -32,7 +33,7 @@ from jominy.store import SCHEMA_VERSION, read_json, write_json
 from jominy.studies.design import Cell, Settings
 from jominy.studies.measuring import start_of
 from jominy.studies.precision.attending import attention_of, hiding_of
-from jominy.studies.precision.design import CUES, JUDGE_ALL, TRUE
+from jominy.studies.precision.design import CUES, FILES, JUDGE_ALL, TRUE
 from jominy.studies.precision.judging import judge_of
 from jominy.studies.precision.pooling import make_pool
 from jominy.studies.precision.watched import asked_in, cue_shares, watch_of
@@ -59,7 +60,12 @@ def more_of_base(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]
         found["types"] = {name: [prompt.info["types"][0] for prompt in prompts_of(task, settings)] for name, task in cell.further.items()}
     if settings.pilot_prompts:
         found["pool"] = make_pool(folder, cell, settings)
+        found["trained_on"] = {arm: _hash_of(folder / file) for arm, file in FILES.items()}
     return found
+
+
+def _hash_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
 def more_of_run(ended: Ended) -> dict[str, Any]:

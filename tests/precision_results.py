@@ -132,7 +132,7 @@ def base_of(rng: np.random.Generator, cell: Any, settings: Any, how: Planted) ->
         for what in ("further", "unasked"):
             more[what] = {name: [round(settings.further_rollouts * START)] * size for name in cell["further"]}
         types = {name: design.SEEN if name.startswith("seen") else design.UNSEEN for name in cell["further"]}
-        more["types"] = {name: list(of) * (size // 6) for name, of in types.items()}
+        more["types"] = {name: list(of) * (size // len(of)) for name, of in types.items()}
     if cell["group"] == "refine":
         pilot = {
             "seconds": {"drawing": 18.0, "grading": 2.0},

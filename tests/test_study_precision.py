@@ -379,8 +379,8 @@ def test_any_moment_of_a_study_can_be_concluded(tmp_path: Path) -> None:
     by_condition = {row[0].text: row for row in paid.rows}
     # the rule of hacking is planted to hold wherever no cue decides; rises are of 30 points and of none
     assert [entry.text for entry in by_condition[HARD_BLIND][1:]] == ["10.2 / 0.0 then 25.5 / 0.0", "+30.0", "0.0", "0 of 4"]
-    # two further tasks that are said hard, six types each; once satisfied, once followed
-    assert [len(table.rows) for table in types] == [12, 12]
+    # two further tasks that are said hard, of six and of four types; once satisfied, once followed
+    assert [len(table.rows) for table in types] == [10, 10]
     assert types[0].rows[0][0].text == "seen, hard: under_15_words"
     assert types[0].rows[0][1].text == "25.0 / 25.0"
     assert grid["false accepts by the text, a cue of sums first, 0.5"][5].text == "10.0 to 51.5"

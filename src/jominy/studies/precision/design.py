@@ -34,8 +34,10 @@ from jominy.studies.design import Arm, Cell, Design, Settings
 SEEN = ("under_15_words", "at_least_words", "include_digit", "no_digits", "no_commas", "question")
 """Types that are trained on: each has a soft wording, SmolLM2 follows it now and then (docs/constraints.md), and the first four are two
 pairs that exclude each other."""
-UNSEEN = ("include_word", "exclamation", "sentences", "three_bullets", "two_paragraphs", "postscript")
-"""Types that nobody trains on; they too can be said both ways, within few words, and shortness helps some and hurts others."""
+UNSEEN = ("include_word", "exclamation", "sentences", "repeat_word")
+"""Types that nobody trains on; they too can be said both ways, and SmolLM2 meets them now and then within 32 tokens. Shortness helps some
+and hurts others. Types that need a layout or an ending are left out: within so few tokens they are hardly ever met, so nothing could be
+seen."""
 SEVERAL = 2
 """Fewest constraints of a prompt that is trained on or held out."""
 RENDERED = {"hard": "rendering=hard", "soft": "rendering=soft"}

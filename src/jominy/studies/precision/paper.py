@@ -81,9 +81,10 @@ LIMITS = (
     "and 1 are trained on; .25 and .75 are not, and the mix that is refined, at .75, has other prompts.",
     "Satisfied prompts can rise by a style that is used on everything. What is followed takes off what the same requests gain without the "
     "constraint said; a style that is used only where some constraint is said, whichever, still counts.",
-    "Types that were seen are six, unseen ones six, one a prompt where they are tested, two or three where they are trained on; `mixed` "
+    "Types that were seen are six, unseen ones four, one a prompt where they are tested, two or three where they are trained on; `mixed` "
     "mixes within prompts. Requests are the same 200 in training and test, so what is unseen is the type and its combination with a "
-    "request.",
+    "request. Unseen types are those with a soft wording that the start meets within 32 tokens, as counted before the run: a layout or "
+    "an ending is out of reach there.",
     "A test prompt that is said hard may also stand in the pool of a training run, as seeds share requests; few do, and in all conditions "
     "the same.",
     "Four seeds of every arm say little of others: only differences that are large beside the spread between seeds can be told, and "

@@ -35,6 +35,8 @@ MARKER_OPTIONS = ("attempt", "check", "verdict", "accept", "retry", "attempts")
 WORD = re.compile(r"\w")
 FAILURES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 """What a reward may raise on a piece of a response that it was not made for."""
+CRASHES = (*FAILURES, AssertionError, NameError)
+"""What a mistake in a reader of the user's own raises; anything else (a file, the memory) is not the reader's and passes."""
 
 Truth = Callable[[Prompt, str], tuple[str | None, bool | None]]
 """(prompt, text of an attempt) -> (its answer, whether that is right), None where it cannot be told."""
@@ -277,7 +279,7 @@ def own_reader(source: str) -> TraceReader:
     def read(prompt: Prompt, text: str, stop: Stop) -> Trace:
         try:
             found: object = function(prompt, text, stop)
-        except Exception as error:
+        except CRASHES as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
             raise ValueError(f"{source} failed on a response to prompt {prompt.id}: {what}") from error

@@ -118,6 +118,14 @@ def test_the_page_shows_sections_and_draws_plots(found):
     assert base["x"] == [10]
 
 
+def test_what_a_claim_says_of_an_arm_by_its_code_name(found):
+    stored = json.loads(json.dumps(found.to_json()))
+    stored["claims"][0] |= {"found": "more than `sft <b>`", "rule": "by `S`"}
+    page = study_page_of(stored)
+    assert "more than <code>sft &lt;b&gt;</code>" in page
+    assert "by <code>S</code>" in page
+
+
 def test_figures_are_of_plots_with_points(found):
     drawn = draw_figures(found)
     assert set(drawn) == {"separation.svg", "along.svg"}

@@ -35,7 +35,7 @@ MARKER_OPTIONS = ("attempt", "check", "verdict", "accept", "retry", "attempts")
 WORD = re.compile(r"\w")
 FAILURES = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 """What a reward may raise on a piece of a response that it was not made for."""
-CRASHES = (*FAILURES, AssertionError, NameError)
+CRASHES = (*FAILURES, AssertionError, NameError, RuntimeError)
 """What a mistake in a reader of the user's own raises; anything else (a file, the memory) is not the reader's and passes."""
 
 Truth = Callable[[Prompt, str], tuple[str | None, bool | None]]

@@ -1,15 +1,18 @@
-"""How long somebody waits for an endpoint of which nobody has heard anything."""
+"""How long somebody waits for an endpoint of which nobody has heard anything; replies that break off, trickle, or never end."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
-from jominy.rewards.endpoint import Endpoint
-from jominy.rewards.judge import EndpointJudge
+from jominy.rewards.endpoint import REPLY_BYTES, Endpoint
+from jominy.rewards.judge import FIRST_FAILURES, EndpointJudge
 from tests.test_judge import always, asks, endpoint_at, said, served
 
 
@@ -49,3 +52,146 @@ def test_who_has_answered_once_is_given_all_even_if_it_was_an_error(status, cont
         assert heard.heard.is_set()
         assert not endpoint.heard.is_set(), "a copy has its own"
     assert heard.ask(asks("b")[0]).usage.attempts == 4  # nobody is there any more
+
+
+@contextmanager
+def wire(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """Somebody who says what `talk` sends to everyone who calls. Yields the address and what was heard first from each."""
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    caller = listening.accept()[0]
+                    heard.append(caller.recv(1 << 16))
+                    with suppress(OSError):  # who called has hung up
+                        talk(caller)
+                    caller.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1", heard
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=30)
+
+
+WHOLE = b'{"choices": [{"message": {"content": "yes"}}]}'
+
+
+def reply(body: bytes, status: str = "200 OK", length: int | None = None) -> bytes:
+    told = f"Content-Length: {len(body) if length is None else length}\r\n"
+    return f"HTTP/1.1 {status}\r\n{told}\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (reply(WHOLE, length=len(WHOLE) + 7), "IncompleteRead"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + WHOLE[:20], "IncompleteRead"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnone\r\n" + WHOLE, "IncompleteRead"),
+        (b"HTTP/1.1 what\r\n\r\n", "what"),
+        (b"", "closed connection without response"),
+    ],
+    ids=["a short body", "a broken chunk", "no chunk", "no status", "nothing"],
+)
+def test_a_reply_that_breaks_off_is_asked_for_again(sent, why):
+    with wire(lambda caller: caller.sendall(sent)) as (url, heard):
+        endpoint = endpoint_at(url)
+        endpoint.heard.set()
+        found = endpoint.ask(asks("a")[0])
+    assert (found.kind, found.text, len(heard)) == ("failed", None, 3)
+    assert found.note.startswith("no answer after 3 attempts, the last one: ")
+    assert why in found.note
+
+
+@pytest.mark.parametrize(("status", "kind", "calls"), [("503 Busy", "failed", 3), ("400 Bad", "refused", 1)])
+@pytest.mark.parametrize("body", [b"", b'{"err'], ids=["nothing", "half"])
+def test_an_error_whose_words_never_come_is_that_error(status, kind, calls, body):
+    """It says that 99 bytes follow, and then nothing, until the caller hangs up."""
+
+    def talk(caller: socket.socket) -> None:
+        caller.sendall(reply(body, status, 99))
+        caller.recv(1)
+
+    with wire(talk) as (url, heard):
+        found = replace(endpoint_at(url), timeout_s=0.1).ask(asks("a")[0])
+    assert (found.kind, len(heard)) == (kind, calls)
+    assert f"HTTP {status[:3]}: {status[4:]}" in found.note
+
+
+def test_who_trickles_is_given_up_in_time():
+    """A byte every 20 ms, each well within the time; a whole reply would take hours."""
+
+    def talk(caller: socket.socket) -> None:
+        caller.sendall(reply(b"", length=1 << 20))
+        while True:
+            caller.sendall(b" ")
+            time.sleep(0.02)
+
+    with wire(talk) as (url, _):
+        found = replace(endpoint_at(url, attempts=1), timeout_s=0.3).ask(asks("a")[0])
+    assert found.kind == "failed"
+    assert "bytes of a reply came in 0.3 s, and not its end" in found.note
+
+
+def test_no_more_is_read_than_a_reply_can_have():
+    sent = 0
+
+    def talk(caller: socket.socket) -> None:
+        nonlocal sent
+        caller.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            sent += caller.send(b" " * (1 << 20))
+
+    with wire(talk) as (url, heard):
+        found = endpoint_at(url).ask(asks("a")[0])
+    assert (found.kind, len(heard)) == ("refused", 1)
+    assert "no chat completion" in found.note
+    assert REPLY_BYTES <= sent < 4 * REPLY_BYTES
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_brackets_without_end_are_no_reply(status):
+    with served(always("[" * 200_000, status)) as (url, _):
+        found = endpoint_at(url).ask(asks("a")[0])
+    assert (found.kind, found.text) == ("failed" if status == 503 else "refused", None)
+    assert "[[[[" in found.note
+
+
+def test_who_wants_the_other_name_of_the_length_is_asked_with_it_from_then_on():
+    wants = {"error": {"message": "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."}}
+    with served(lambda body: (400, wants, {}) if "max_tokens" in body else (200, said("yes"), {})) as (url, seen):
+        endpoint = endpoint_at(url)
+        first, second = (endpoint.ask(asks(text)[0]) for text in "ab")
+    assert (first.text, first.usage.attempts, second.text, second.usage.attempts) == ("yes", 2, "yes", 1)
+    assert [sorted({"max_tokens", "max_completion_tokens"} & set(body)) for body in seen] == [
+        ["max_tokens"],
+        ["max_completion_tokens"],
+        ["max_completion_tokens"],
+    ]
+    with served(always(wants, 400)) as (url, seen):
+        assert endpoint_at(url).ask(asks("a")[0]).kind == "refused"
+        assert len(seen) == 2, "who wants neither is not asked for ever"
+
+
+def test_who_refuses_every_question_alike_is_told_after_a_few():
+    no = {"error": {"message": "temperature 0 is not supported"}}
+    with served(always(no, 400)) as (url, seen):
+        judge = EndpointJudge(endpoint=endpoint_at(url), workers=1)
+        with pytest.raises(ValueError, match=r"refused each of the first 8 questions: HTTP 400: temperature 0 is not supported; check"):
+            list(judge.answer(asks(*map(str, range(30)))))
+        assert FIRST_FAILURES <= len(seen) <= FIRST_FAILURES + 1
+
+
+def test_but_not_who_has_said_something_or_refuses_each_for_a_reason_of_its_own():
+    def answer(body):
+        text = body["messages"][0]["content"]
+        return (200, said("yes"), {}) if text == "good" else (400, {"error": text if text.startswith("own") else "no"}, {})
+
+    with served(answer) as (url, _):
+        judge = EndpointJudge(endpoint=endpoint_at(url), workers=1)
+        own = [f"own {number}" for number in range(9)]
+        assert {found.kind for _, found in judge.answer(asks(*own))} == {"refused"}
+        assert [found.kind for _, found in judge.answer(asks("good"))] == ["said"]
+        assert {found.kind for _, found in judge.answer(asks(*map(str, range(9))))} == {"refused"}

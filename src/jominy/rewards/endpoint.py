@@ -1,18 +1,20 @@
 """One question to an OpenAI-compatible endpoint: `POST {url}/chat/completions`, the most likely words, tried again when it is busy.
 
-    408, 5xx, no connection, a time-out         tried again, 1, 2, 4 ... seconds later; after that "failed": no text, and why; the last two
-                                                once only while nothing has ever answered there, so that a wrong address is told soon
+    408, 5xx, no connection, no whole reply     tried again, 1, 2, 4 ... seconds later; after that "failed": no text, and why; the last two
+    within the time                             once only while nothing has ever answered there, so that a wrong address is told soon
     429                                         the same for about two minutes, or when `Retry-After` says
     403                                         "failed" at once: some hosts refuse a single question so
     401, 404                                    ValueError: the key, the address or the model is wrong, and so would every question be
     a reply cut at max_tokens                   "cut": no text; asked again it would be cut again
+    400, 422 that name `max_completion_tokens`  asked again with that field, and so is every question from then on
     any other refusal, a reply without text     "refused": no text, and why; the next question may fare better
 
 The key is in no message and in no repr, not even where an endpoint repeats it, as it is or escaped as JSON does: it is taken out of all
 that was said before anything is cut short.
 
 Left out on purpose: streaming, tools, and anything that a chat completion has besides its text.
-LIMIT: endpoints that know `max_completion_tokens` only refuse; what they say is in the note.
+LIMIT: models that refuse `temperature` 0 cannot be asked: what they say twice of one response would differ, and what is remembered of them
+would be one draw. What they say of it is in the note, and the run ends after a few questions.
 """
 
 from __future__ import annotations
@@ -24,25 +26,30 @@ import random
 import re
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from jominy.rewards.posting import Answered, post
 from jominy.rewards.questions import Messages
 
 BUSY = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 TOO_MANY = 429
 FORBIDDEN = 403
+MISUNDERSTOOD = frozenset({400, 422})
 WRONG = {401: "the key is missing or wrong", 404: "there is no such address or model"}
 LONGEST_WAIT_S = 60.0
 JITTER = 0.25
 """A wait is up to this much longer, so that workers who were refused together do not come back together."""
 STOPPED = "stopped before there was an answer"
+REPLY_BYTES = 1 << 23
+"""Bytes of a reply that are read: some hundred times the longest that a judge has to say."""
 ERROR_BYTES, SHOWN_OF_ERROR, SHOWN_OF_BODY = 4096, 200, 80
-"""Bytes of an error that are read, and characters of it and of what is no completion that are shown."""
+"""Bytes of an error that are looked at, and characters of it and of what is no completion that are shown."""
+LENGTH, LENGTH_OF_LATE = "max_tokens", "max_completion_tokens"
+"""The field for the longest reply: of the protocol as nearly all speak it, and of hosts that have put it away."""
 ESCAPED = 6
 """Characters that JSON may write one character with."""
 Kind = Literal["said", "cut", "refused", "failed"]
@@ -104,7 +111,7 @@ class Endpoint:
     max_tokens: int = 4096
     """Longest reply."""
     timeout_s: float = 120.0
-    """Of one attempt."""
+    """Of one attempt: until it begins to answer, and again until its answer has come."""
     attempts: int = 5
     """Before a question counts as failed."""
     attempts_unheard: int = 2
@@ -115,6 +122,10 @@ class Endpoint:
     """Before the second attempt; doubled from there on."""
     heard: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
     """Set once anything has answered there, whoever asked."""
+    spoken: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
+    """Set once it has answered with words."""
+    late: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
+    """Set once it has asked for `max_completion_tokens`."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot stand in a header, without showing it: `http.client` would."""
@@ -141,38 +152,40 @@ class Endpoint:
         while not stop.is_set():
             attempt += 1
             most, wait_s = self.attempts, self.first_wait_s * 2 ** (attempt - 1)
+            length = LENGTH_OF_LATE if self.late.is_set() else LENGTH
             try:
-                return self._text_of(self._post(messages)), attempt
-            except urllib.error.HTTPError as error:
-                self.heard.set()
-                why = f"HTTP {error.code}: {self._said(error)}"
-                if error.code in WRONG:
-                    # without its cause, in which an endpoint may have repeated the key
-                    raise ValueError(self.complaint(f"{why} ({WRONG[error.code]})")) from None
-                if error.code not in BUSY:
-                    return Reply(text=None, note=why, kind="failed" if error.code == FORBIDDEN else "refused"), attempt
-                most = self.attempts_when_too_many if error.code == TOO_MANY else most
-                wait_s = _asked_for(error, wait_s)
+                answered = self._post(messages, length)
             except (OSError, http.client.HTTPException) as error:
                 why = self._without_key(str(error) or type(error).__name__)
                 most = most if self.heard.is_set() else min(most, self.attempts_unheard)
+            else:
+                self.heard.set()
+                if answered.status < 300:
+                    return self._text_of(answered.body), attempt
+                why = f"HTTP {answered.status}: {self._said(answered)}"
+                if answered.status in WRONG:
+                    raise ValueError(self.complaint(f"{why} ({WRONG[answered.status]})"))
+                if length == LENGTH and answered.status in MISUNDERSTOOD and LENGTH_OF_LATE in why:
+                    self.late.set()
+                    continue
+                if answered.status not in BUSY:
+                    return Reply(text=None, note=why, kind="failed" if answered.status == FORBIDDEN else "refused"), attempt
+                most = self.attempts_when_too_many if answered.status == TOO_MANY else most
+                wait_s = _asked_for(answered, wait_s)
             if attempt >= most:
                 why = f"no answer after {attempt} attempts, the last one: {why}"
                 break
             stop.wait(min(wait_s, LONGEST_WAIT_S) * (1.0 + JITTER * random.random()))
         return Reply(text=None, note=why, kind="failed"), attempt
 
-    def _post(self, messages: Messages) -> bytes:
+    def _post(self, messages: Messages, length: str) -> Answered:
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        body = json.dumps({"model": self.model, "messages": turns, "temperature": 0, "max_tokens": self.max_tokens}).encode()
+        body = json.dumps({"model": self.model, "messages": turns, "temperature": 0, length: self.max_tokens}).encode()
         request = urllib.request.Request(f"{self.url}/chat/completions", data=body, headers={"Content-Type": "application/json"})
         if self.key:
             # unredirected: another host that the endpoint points at is not shown the key
             request.add_unredirected_header("Authorization", f"Bearer {self.key}")
-        with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
-            found: bytes = response.read()
-            self.heard.set()
-            return found
+        return post(request, self.timeout_s, REPLY_BYTES)
 
     def complaint(self, why: str) -> str:
         """What is wrong, where, and what to do."""
@@ -191,9 +204,9 @@ class Endpoint:
         pattern = "".join(rf"(?:{re.escape(letter)}|\\{re.escape(letter)}|(?i:\\u{ord(letter):04x}))" for letter in self.key)
         return re.sub(pattern, lambda _: f"(${self.key_name})", text)
 
-    def _said(self, error: urllib.error.HTTPError) -> str:
+    def _said(self, error: Answered) -> str:
         """The message of an error reply, in short."""
-        raw = error.read(ERROR_BYTES)
+        raw = error.body[:ERROR_BYTES]
         body = raw.decode("utf-8", "replace")
         if len(raw) == ERROR_BYTES:
             body = body[: len(body) - ESCAPED * len(self.key)]  # where it was cut, half a key may stand
@@ -201,8 +214,8 @@ class Endpoint:
             found = json.loads(body)
             inner = found.get("error", found) if isinstance(found, Mapping) else found
             body = str(inner.get("message", inner)) if isinstance(inner, Mapping) else str(inner)
-        except ValueError:
-            pass  # not JSON: the body as it is
+        except (ValueError, RecursionError):
+            pass  # no JSON, or brackets without end: the body as it is
         return " ".join(self._without_key(body).split())[:SHOWN_OF_ERROR] or self._without_key(str(error.reason))
 
     def _text_of(self, body: bytes) -> Reply:
@@ -210,7 +223,7 @@ class Endpoint:
             completion: Any = json.loads(body)
             choice = completion["choices"][0]
             text, finish = choice["message"]["content"], choice.get("finish_reason")
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             shown = self._without_key(body.decode("utf-8", "replace"))[:SHOWN_OF_BODY]
             return Reply(text=None, note=f"the endpoint sent no chat completion: {shown!r}", kind="refused")
         usage = _tokens_told(completion)
@@ -218,6 +231,7 @@ class Endpoint:
             return Reply(text=None, note=cut_off(self.max_tokens), kind="cut", usage=usage)
         if not isinstance(text, str):
             return Reply(text=None, note="the endpoint sent a completion without text", kind="refused", usage=usage)
+        self.spoken.set()
         return Reply(text=self._without_key(text), usage=usage)
 
 
@@ -250,7 +264,7 @@ def _tokens_told(completion: Mapping[str, Any]) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=reply)
 
 
-def _asked_for(error: urllib.error.HTTPError, otherwise_s: float) -> float:
+def _asked_for(error: Answered, otherwise_s: float) -> float:
     """Seconds that `Retry-After` asks for; a date there is not read."""
     said = error.headers.get("Retry-After", "")
     return float(said) if said.isascii() and said.isdigit() else otherwise_s

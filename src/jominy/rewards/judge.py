@@ -212,8 +212,8 @@ class EndpointJudge:
         """Replies as they come; an error ends it, and what was not begun is not asked.
 
         Raises:
-            ValueError: key, address or model are wrong, the first `FIRST_FAILURES` questions failed all, or as many in a row had no answer
-                after every attempt: then each further one would take as long.
+            ValueError: key, address or model are wrong, the first `FIRST_FAILURES` questions failed all or were refused alike, or as many
+                in a row had no answer after every attempt: then each further one would take as long.
         """
         waiting: SimpleQueue[int] = SimpleQueue()
         for place in range(len(questions)):
@@ -250,7 +250,8 @@ class EndpointJudge:
             done.put(None)
 
     def _collected(self, done: SimpleQueue[tuple[int, Reply | ValueError] | None], num_workers: int) -> Iterator[tuple[int, Reply]]:
-        num_failed, answered, silent = 0, False, 0
+        first: list[Reply] = []
+        silent = 0
         while num_workers:
             found = done.get()
             if found is None:
@@ -259,15 +260,28 @@ class EndpointJudge:
             place, reply = found
             if isinstance(reply, ValueError):
                 raise reply
-            answered = answered or reply.kind != "failed"
-            num_failed += 1
-            if not answered and num_failed == FIRST_FAILURES:
-                raise ValueError(self.endpoint.complaint(f"the first {num_failed} questions all failed, the last one: {reply.note}"))
+            if len(first) < FIRST_FAILURES:
+                first.append(reply)
+                self._check_first(first)
             # a question that is refused fails at once; who hangs takes all attempts, and minutes, for each
             silent = silent + 1 if reply.kind == "failed" and reply.usage.attempts >= self.endpoint.attempts else 0
             if silent == FIRST_FAILURES:
                 raise ValueError(self.endpoint.complaint(f"{silent} questions in a row had no answer, the last one: {reply.note}"))
             yield place, reply
+
+    def _check_first(self, first: Sequence[Reply]) -> None:
+        """Ends what has begun with failures alone, or with one refusal again and again: a field that the endpoint does not take, say.
+
+        Raises:
+            ValueError: so it is.
+        """
+        if len(first) < FIRST_FAILURES:
+            return
+        last = first[-1]
+        if all(reply.kind == "failed" for reply in first):
+            raise ValueError(self.endpoint.complaint(f"the first {len(first)} questions all failed, the last one: {last.note}"))
+        if not self.endpoint.spoken.is_set() and all((reply.kind, reply.note) == ("refused", last.note) for reply in first):
+            raise ValueError(self.endpoint.complaint(f"it refused each of the first {len(first)} questions: {last.note}"))
 
 
 def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> EndpointJudge | LocalJudge:

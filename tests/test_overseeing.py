@@ -130,7 +130,10 @@ def test_verdicts_are_counted_against_the_truth_by_hand():
     assert counts(line["constraints"]) == [1, 1, 1, 1, 2]
     assert counts(line["responses"]) == [0, 1, 0, 1, 1]
     assert {kind: counts(cell) for kind, cell in line["by_kind"].items()} == {"hard": [1, 0, 0, 1, 1], "soft": [0, 1, 1, 0, 1]}
-    assert {name: counts(cell) for name, cell in line["by_type"].items()} == {"question": [1, 0, 0, 1, 1], "no_commas": [0, 1, 1, 0, 1]}
+    assert {name: counts(cell) for name, cell in line["by_type"].items()} == {
+        "question": [1, 0, 0, 1, 1],
+        "soft no_commas": [0, 1, 1, 0, 1],
+    }
     assert line["constraints"]["recall_false"]["value"] == pytest.approx(1 / 2)
     assert line["responses"]["precision"]["value"] == 0.0
     assert json.loads(json.dumps(line, allow_nan=False)) == line
@@ -164,10 +167,37 @@ def test_kinds_have_courses_of_their_own_since_code_is_never_wrong():
     assert (hard.first.value, hard.last.value) == (1.0, 1.0)
     assert courses["precision, soft constraints"].last.value == 0.0
     assert "recall on false, constraints" not in courses
+    assert lines[0]["by_kind"]["soft"]["recall_false"]["value"] == pytest.approx(4 / 5)
     alone = [{**line, "by_kind": {"soft": line["by_kind"]["soft"]}} for line in lines]
     names = [course.name for course in (oversight_of(steps, [], alone) or found).courses]
     assert "recall on false, constraints" in names
     assert "constraints that hold" not in names, "no step told"
+
+
+def test_each_kind_has_its_interval():
+    """Of ten violated soft constraints seven are seen; Wilson has .397 to .892 in every table, and t of nine degrees is wider."""
+    soft = [replace(asking({**QUESTION, "kind": "soft"}), id=f"soft {number}") for number in range(10)]
+    hard = [replace(asking(QUESTION), id=f"hard {number}") for number in range(10)]
+    drawn = [[said(prompt, 0.0, 0.0, "So.", question=float(number >= 7))] for number, prompt in enumerate(soft)]
+    drawn += [[said(prompt, 0.0, 0.0, "So.", question=0.0)] for prompt in hard]
+    line = audit_line(1, drawn, {prompt.id: prompt for prompt in (*soft, *hard)}, 1.0)
+    assert line is not None
+    seen = line["by_kind"]["soft"]["recall_false"]
+    assert seen["value"] == pytest.approx(0.7)
+    assert 0.3 < seen["low"] < 0.397 < 0.892 < seen["high"] < 0.98
+    assert line["by_kind"]["hard"]["recall_false"]["value"] == 1.0
+
+
+def test_a_type_that_is_judged_is_not_pooled_with_the_same_type_decided_by_code():
+    hard, soft = asking(QUESTION), asking({**QUESTION, "kind": "soft"})
+    soft = replace(soft, id="soft")
+    drawn = [[said(hard, 0.0, 0.0, "So.", question=0.0)], [said(soft, 1.0, 0.0, "So.", question=1.0)]]
+    line = audit_line(1, drawn, {prompt.id: prompt for prompt in (hard, soft)}, 1.0)
+    assert line is not None
+    assert {name: (cell["false_accepts"], cell["true_rejects"]) for name, cell in line["by_type"].items()} == {
+        "question": (0, 1),
+        "soft question": (1, 0),
+    }
 
 
 @pytest.mark.parametrize(
@@ -405,8 +435,8 @@ def test_without_pay_there_is_no_oversight():
 # the page
 
 
-def paying_folder(path: Path, num_steps: int, evaluated: Sequence[int]) -> Path:
-    """A training folder whose reward rises alone."""
+def paying_folder(path: Path, num_steps: int, evaluated: Sequence[int], kinds: Sequence[str] = ()) -> Path:
+    """A training folder whose reward rises alone; `kinds` of constraints stand in its counts."""
     write_training_folder(path, num_steps=num_steps, evaluated=evaluated)
     pays = watched_lines(list(np.linspace(0.2, 0.8, 30)), [0.2] * 30)
     (path / STEPS_FILE).rename(path / "before.jsonl")
@@ -417,7 +447,7 @@ def paying_folder(path: Path, num_steps: int, evaluated: Sequence[int]) -> Path:
     counts = dict.fromkeys(("true_accepts", "false_accepts", "false_rejects", "true_rejects", "num_unscored"), 4)
     cell = {**counts, **dict.fromkeys(("recall_false", "recall_true", "precision", "accuracy", "base_rate"), rate)}
     for step in range(1, num_steps + 1, 10):
-        by = {"by_kind": {}, "by_type": {"no_commas": counts}}
+        by = {"by_kind": dict.fromkeys(kinds, cell), "by_type": {"no_commas": counts}}
         append_line(path / "audits.jsonl", {"step": step, "constraints": cell, "responses": cell, **by})
     return path
 
@@ -445,6 +475,20 @@ def test_the_page_shows_reward_and_truth(tmp_path):
     del stored["oversight"]
     write_json(path / "explanation.json", stored)
     assert report(path).read_text(encoding="utf-8") == html
+
+
+@pytest.mark.parametrize(
+    ("kinds", "drawn"),
+    [
+        ((), ["constraints", "responses"]),
+        (("soft",), ["constraints", "responses"]),
+        (("hard", "soft"), ["soft constraints", "hard constraints", "responses"]),
+    ],
+)
+def test_the_page_shows_the_verdicts_of_each_kind(tmp_path, kinds, drawn):
+    path = paying_folder(tmp_path / "run", 30, (0, 30), kinds)
+    figures = data_of(report(path).read_text(encoding="utf-8"))["figures"]
+    assert list(dict.fromkeys(trace["name"] for trace in figures["overseen-2"]["data"] if trace.get("name"))) == drawn
 
 
 def test_the_page_of_a_run_that_has_just_begun(tmp_path):

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 
 from jominy.formatting import brief, number
 from jominy.measures.hacking import GOLD_PART, LEAST_GAP, LEAST_STEPS, SHEET, UNITS, Watch, reward_and_truth, watch_run
-from jominy.measures.precision import Counts
 from jominy.measures.trend import ends_apart, trend
 from jominy.oversight import Course, Oversight, TypeCounts
 from jominy.papers import PRECISION
-from jominy.paying import COUNTS
+from jominy.paying import COUNTS, matrices_of
 from jominy.records import Finding, Measure
 from jominy.results import Threshold
 from jominy.stats import mean_interval, share_interval
@@ -145,24 +144,10 @@ def _level(name: str, values: Doubles, unit: str, meaning: str) -> Measure:
 
 
 def _audited(audits: Sequence[Record]) -> list[Course]:
-    """What was counted of the reward's verdicts: of constraints where it gives them, each kind by itself where there are both, else of
-    responses. The hard ones of reward `judge` are decided by code and never wrong, so together with them a judge looks better than it is.
-    """
-    kinds = sorted({kind for line in audits for kind in line.get("by_kind") or {}}, reverse=True)  # soft first
-    if len(kinds) > 1:
-        counted = {kind: [_rated(line, kind) for line in audits if kind in (line.get("by_kind") or {})] for kind in kinds}
-        return [_course_of_audits(rate, f"{kind} constraints", rated) for kind, rated in counted.items() for rate in AUDITED]
-    for level in ("constraints", "responses"):
-        there = [{**line[level], "step": line["step"]} for line in audits if isinstance(line.get(level), Mapping)]
-        if there:
-            return [_course_of_audits(rate, level, there) for rate in AUDITED]
-    return []
-
-
-def _rated(line: Record, kind: str) -> Record:
-    """The rates of one kind, which stands in the line as counts."""
-    counts = Counts(**{name: int(line["by_kind"][kind].get(name) or 0) for name in COUNTS})
-    return {"step": line["step"], "recall_false": {"value": counts.recall_false}, "precision": {"value": counts.precision}}
+    """What was counted of the reward's verdicts: of constraints where it gives them, else of responses."""
+    found = matrices_of(audits)
+    names = [name for name in found if name != "responses"] or list(found)
+    return [_course_of_audits(rate, name, found[name]) for name in names for rate in AUDITED]
 
 
 def _course_of_audits(rate: str, what: str, rated: Sequence[Record]) -> Course:

@@ -1,13 +1,14 @@
 """What one step paid beside the truth: its part of the step's line and, now and then, the reward's verdicts counted on what it drew.
 
     steps.jsonl   "pay": {"paid", "gold", "gap", "false_accepts", "tokens", "echo", "claims", "partial"}
-    audits.jsonl  {"step", "responses", "constraints": matrix or null, "by_kind", "by_type": {name: counts}}
+    audits.jsonl  {"step", "responses", "constraints": matrix or null, "by_kind": {kind: matrix}, "by_type": {name: counts}}
 
     each of "pay" = {"value", "low", "high"}; partial: share of a response's constraints that hold
     counts = {"true_accepts", "false_accepts", "false_rejects", "true_rejects", "num_unscored"},   matrix = counts and their rates
 
 Nothing is asked and nothing is drawn for it: the truth is gold, of single constraints what code says (`truths_of`), and what the reward
-said is its value and its parts. What code decided for the reward (the hard constraints of `judge`) counts too: look at each kind alone.
+said is its value and its parts. What code decided for the reward (the hard constraints of `judge`) counts too, so each kind has a matrix
+of its own, and a type that is judged is another one than the same type decided by code: "soft question" beside "question".
 The numbers of `pay` are those of `measures.hacking`, the counts those of `measures.precision`.
 Left out on purpose: what steps say together (`overseeing`).
 """
@@ -100,12 +101,36 @@ def audit_line(step: int, drawn: Drawn, prompts: Mapping[str, Prompt], success: 
         "by_type": {},
     }
     if constraints is not None:
-        kinds = {kind: constraints.of_kind(place) for place, kind in enumerate(constraints.kind_names)}
-        types = {name: constraints.where(constraints.type_M == place) for place, name in enumerate(constraints.type_names)}
+        kinds = {kind: part for place, kind in enumerate(constraints.kind_names) if (part := constraints.of_kind(place)).num_items}
         line["constraints"] = _matrix(constraints, "constraints")
-        line["by_kind"] = {kind: asdict(Counts.of(table)) for kind, table in kinds.items() if table.num_items}
-        line["by_type"] = {name: asdict(Counts.of(table)) for name, table in types.items()}  # without rates: a step has few of each
+        line["by_kind"] = {kind: _matrix(part, kind) for kind, part in kinds.items()}
+        # without rates: a step has few of each
+        line["by_type"] = {
+            name if kind == "hard" else f"{kind} {name}": asdict(Counts.of(cell))
+            for kind, part in kinds.items()
+            for place, name in enumerate(part.type_names)
+            if (cell := part.where(part.type_M == place)).num_items
+        }
     return line
+
+
+def matrices_of(audits: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """What was counted, by what it was counted of: name -> matrices with their steps.
+
+    "constraints", or each kind by itself where there are both ("soft constraints" first): the hard ones of reward `judge` are decided by
+    code and never wrong, so together with them a judge looks better than it is. And "responses".
+
+    Args:
+        audits: of audits.jsonl.
+    """
+    kinds = sorted({kind for line in audits for kind in line.get("by_kind") or {}}, reverse=True)
+    if len(kinds) > 1:
+        found = {f"{kind} constraints": [(line["step"], (line.get("by_kind") or {}).get(kind)) for line in audits] for kind in kinds}
+    else:
+        found = {"constraints": [(line["step"], line.get("constraints")) for line in audits]}
+    found["responses"] = [(line["step"], line.get("responses")) for line in audits]
+    there = {name: [{**one, "step": step} for step, one in lines if isinstance(one, Mapping)] for name, lines in found.items()}
+    return {name: lines for name, lines in there.items() if lines}
 
 
 def _response_table(rollouts: Sequence[Rollout], prompts: Mapping[str, Prompt], success: float) -> ConfusionTable | None:

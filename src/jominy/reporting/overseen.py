@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jominy.paying import COUNTS
+from jominy.paying import COUNTS, matrices_of
 from jominy.reporting.columns import Columns, Record, plot_of, stride
 from jominy.reporting.figures import BLUE, GREEN, ORANGE
 from jominy.reporting.series import Floor
@@ -84,16 +84,16 @@ def _verdicts(audits: Sequence[Record]) -> list[dict[str, Any]]:
     """The reward's own errors on what was drawn; no plot where they were not counted."""
     if not audits:
         return []
-    levels = [level for level in ("constraints", "responses") if any(isinstance(line.get(level), Mapping) for line in audits)]
-    columns = {level: Columns(lines=[{**(line.get(level) or {}), "step": line["step"]} for line in audits]) for level in levels}
-    looks = {"constraints": ORANGE, "responses": BLUE}
+    columns = {name: Columns(lines=lines) for name, lines in matrices_of(audits).items()}
+    looks = {"soft constraints": GREEN, "responses": BLUE}
     rates = {"recall_false": "recall", "precision": "precision"}
     floors = [
-        Floor(title=title, lines=tuple(columns[level].band(rate, level, looks[level]) for level in levels), top=1.05)
+        Floor(title=title, lines=tuple(some.band(rate, name, looks.get(name, ORANGE)) for name, some in columns.items()), top=1.05)
         for rate, title in rates.items()
     ]
     meaning = (
         "The reward's verdicts counted on the responses of the step. Recall on false: the violated that it sees as violated. Precision: "
-        "the satisfied among those that it accepts; it moves with the share that is satisfied."
+        "the satisfied among those that it accepts; it moves with the share that is satisfied. Hard and soft constraints stand apart, as "
+        "a judge is asked about the soft ones only, and code is not wrong."
     )
     return [plot_of("The reward's verdicts, on policy", meaning, floors)]

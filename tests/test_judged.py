@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -13,16 +14,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from jominy.configuring import run_spec_of
 from jominy.engines import TrainingEngine
 from jominy.grading import Graders
+from jominy.printing_training import print_judged
 from jominy.records import GroupReward, Message, Prompt, Reward, Rollout, Task
+from jominy.reporting import report
 from jominy.rewards.constraints import grade
 from jominy.rewards.endpoint import Reply, Usage
 from jominy.rewards.judge import FIRST_FAILURES, EndpointJudge, Judge, read_judge
 from jominy.rewards.judged import Judged, judge_constraints, judged_reward
-from jominy.rewards.metering import Meter, Spent
+from jominy.rewards.metering import Meter, Spent, spent_over
 from jominy.rewards.questions import constraint_question, constraints_question, read_verdict, read_verdicts
 from jominy.rewards.spurious import load_group_reward
 from jominy.sampling import open_judge, sample
@@ -215,7 +219,7 @@ def test_hard_constraints_are_code_s_soft_ones_the_judge_s_and_one_number_is_mad
         assert len(seen) == before
     undecided = prompt_of({**STYLE, "kind": "hard"})
     found = judged_reward(judge_at("http://nowhere", tmp_path)).judge(undecided, [rollout("a")])[0]
-    assert (found.value, found.note) == (None, "constraint 'style' is hard, and code cannot decide it")
+    assert (found.value, found.note) == (None, "constraint 'style' is hard, and code cannot decide it; asks=all gives it to the judge")
 
 
 def test_a_slow_answer_is_unscored_and_the_others_are_not(tmp_path):
@@ -435,6 +439,13 @@ def test_a_step_says_what_judging_cost_and_a_judge_that_goes_down_ends_the_run(t
         assert sum(line["judge"]["asked"] for line in lines) == len(seen)
         assert [line["reward"] for line in lines] == [line["gold"] for line in lines] == [0.5, 0.5]
         assert "latency_counts" not in lines[0]["judge"]
+        told = spent_over(lines)
+        assert told is not None
+        assert (told.questions, told.asked, told.calls) == (8, len(seen), len(seen))
+        file = io.StringIO()
+        print_judged(tmp_path / "good", Console(file=file, width=200))
+        assert f"{len(seen)} questions asked in {len(seen)} calls" in file.getvalue()
+        assert f"{len(seen)} questions asked in {len(seen)} calls" in report(tmp_path / "good").read_text()
         with pytest.raises(ValueError, match="the key is missing or wrong") as caught:
             trained(tmp_path / "bad", url, lambda key, call, index: f"{'late' if call else 'soon'} {key} {index}")
     assert SECRET not in "".join(traceback.format_exception(caught.value))
@@ -443,6 +454,16 @@ def test_a_step_says_what_judging_cost_and_a_judge_that_goes_down_ends_the_run(t
     assert "the key is missing or wrong" in run["why"]
     assert len(read_steps(tmp_path / "bad")) == 1
     nothing_of_the_key(tmp_path)
+
+
+def test_a_run_that_asked_nobody_says_nothing_of_it(tmp_path):
+    file = io.StringIO()
+    print_judged(tmp_path, Console(file=file))
+    assert file.getvalue() == ""
+    assert spent_over([{"step": 1}, {"step": 2, "judge": None}]) is None
+    assert spent_over([{"judge": {"asked": 3, "latency_max_s": None}}, {"judge": {"asked": 2, "latency_max_s": 0.5}}]) == Spent(
+        asked=5, longest_s=0.5
+    )
 
 
 def test_groups_are_judged_side_by_side(tmp_path):

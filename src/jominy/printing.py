@@ -102,7 +102,8 @@ def _print_finding(console: Console, finding: Finding) -> None:
 
 def _measure_table(diagnosis: Diagnosis) -> Table:
     left_out = f", {diagnosis.num_unscored} unscored" if diagnosis.num_unscored else ""
-    table = Table(title=f"{diagnosis.num_prompts:,} prompts, {diagnosis.num_rollouts:,} rollouts{left_out}", title_justify="left")
+    paid = f", scored by {escape(str(diagnosis.source['reward']))}" if diagnosis.source.get("reward") else ""
+    table = Table(title=f"{diagnosis.num_prompts:,} prompts, {diagnosis.num_rollouts:,} rollouts{left_out}{paid}", title_justify="left")
     table.add_column("measure")
     table.add_column("value", justify="right")
     table.add_column("95 % interval")

@@ -14,6 +14,8 @@ from jominy.explanation import Change, Explanation, Moves, signed, signed_interv
 from jominy.formatting import brief, interval, number, unit_sign
 from jominy.oversight import Oversight
 from jominy.records import Measure
+from jominy.rewards.metering import spent_over
+from jominy.steplog import read_steps
 from jominy.store import RunFolder
 
 OUTCOME_STYLE = {
@@ -81,6 +83,11 @@ def _value(measure: Measure) -> str:
     return f"{number(measure.value, measure.unit)} {unit_sign(measure.unit)}" if measure.value is not None else "–"
 
 
+def _bounded(measure: Measure) -> str:
+    """A value with its interval, where it has one."""
+    return _value(measure) if measure.low is None or measure.high is None else f"{_value(measure)} {interval(asdict(measure))}"
+
+
 def _counts(measure: Measure) -> tuple[str, str]:
     return f"{measure.num_prompts:,}", f"{measure.num_left_out:,}" if measure.num_left_out else ""
 
@@ -116,7 +123,7 @@ def print_oversight(oversight: Oversight | None, console: Console | None = None)
     for course in oversight.courses:
         found = course.ends
         table.add_row(
-            escape(course.name), _value(course.first), _value(course.last), signed(found.value, found.unit), signed_interval(found)
+            escape(course.name), _bounded(course.first), _bounded(course.last), signed(found.value, found.unit), signed_interval(found)
         )
     console.print(table)
     if oversight.held_out.value is not None:
@@ -135,6 +142,13 @@ def print_held(oversight: Oversight | None, console: Console | None = None) -> N
         console.print(f"      {escape(finding.prescription)}")
     word = {"holds": "no hacking shown", "unknown": "cannot tell whether it is hacked"}.get(oversight.held, oversight.held)
     console.print(f"reward {word} [dim]({escape(oversight.rule)})[/]", soft_wrap=True, highlight=False)
+
+
+def print_judged(folder: Path, console: Console | None = None) -> None:
+    """What a judge that paid has cost; nothing where none was asked."""
+    spent = spent_over(read_steps(folder))
+    if spent is not None:
+        (console or Console()).print(f"judge  {spent.words()}", soft_wrap=True, highlight=False)
 
 
 def print_trained(folder: Path, page: Path | None, console: Console | None = None) -> None:

@@ -17,6 +17,7 @@ from jominy.formatting import date, flat, hours, number
 from jominy.reporting.columns import MAX_POINTS, Columns, absent, finite, plot_of, stride
 from jominy.reporting.figures import BLUE, GREY, ORANGE, Figure
 from jominy.reporting.series import Floor, Line, draw_stack
+from jominy.rewards.metering import spent_over
 from jominy.steplog import AUDITS_FILE, EVALUATIONS_FILE, STEPS_FILE, read_audits, read_evaluations, read_lines, read_steps
 
 Record = Mapping[str, Any]
@@ -85,6 +86,7 @@ def training_facts(log: TrainingLog) -> list[tuple[str, str]]:
         "status": STATUS_WORDS.get(str(log.run.get("status")), str(log.run.get("status"))),
         "device": str(log.run.get("device") or ""),
         "steps took": _duration(seconds),
+        "judge": "" if (spent := spent_over(log.steps)) is None else spent.words(),
         "sampled tokens": number(tokens) if tokens else "",
         "started": date(str(log.run.get("created") or "")),
     }

@@ -185,7 +185,8 @@ def _reward(prompt: Prompt, rollout: Rollout, told: Mapping[int, Judged], aggreg
     if value is not None:
         return Reward(value=value, parts=parts, answer=rollout.reward.answer)
     first = verdicts.index(None)
-    why = f"judge: {told[first].note}" if first in told else f"constraint {names[first]!r} is hard, and code cannot decide it"
+    undecided = f"constraint {names[first]!r} is hard, and code cannot decide it; asks=all gives it to the judge"
+    why = f"judge: {told[first].note}" if first in told else undecided
     return Reward(value=None, parts=parts, answer=rollout.reward.answer, note=why)
 
 
@@ -205,7 +206,10 @@ def _questions(response: int, prompt: Prompt, text: str, places: Sequence[int], 
 def _text_of(prompt: Prompt, constraints: Sequence[Mapping[str, Any]], place: int) -> str:
     text = constraints[place].get("text")
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f"constraint {place} of prompt {prompt.id} of task {prompt.task!r} has no text to ask a judge about")
+        raise ValueError(
+            f"constraint {place} of prompt {prompt.id} of task {prompt.task!r} has no text to ask a judge about; give it one (info"
+            f"['constraints'][{place}]['text']), in words that say all that is asked"
+        )
     return text.strip()
 
 

@@ -9,9 +9,10 @@ Left out on purpose: money. What a token costs is a matter between a person and 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +87,21 @@ class Spent:
                 return GROWTH**bucket
         return None
 
+    def words(self) -> str:
+        """For a person.
+
+        >>> Spent(questions=12, asked=8, calls=9, unanswered=1, prompt_tokens=6400, completion_tokens=16, asking_s=65.2).words()
+        '8 questions asked in 9 calls and 65 s, 4 remembered, 1 unanswered, 6,400 + 16 tokens'
+        """
+        words = [f"{self.asked:,} questions asked in {self.calls:,} calls and {self.asking_s:,.0f} s"]
+        words += [f"{self.questions - self.asked:,} remembered"] if self.questions > self.asked else []
+        words += [f"{self.unanswered:,} unanswered"] if self.unanswered else []
+        words += [f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"] if self.prompt_tokens + self.completion_tokens else []
+        half = self.latency_s(0.5)
+        words += [] if half is None else [f"median latency {half:.2g} s"]
+        words += [f"longest {self.longest_s:.2g} s"] if self.longest_s else []
+        return ", ".join(words)
+
     def line(self) -> dict[str, float | None]:
         """As it stands in a line of steps.jsonl. Tokens are None where no reply tells them."""
         told = self.untold < self.asked or self.prompt_tokens + self.completion_tokens > 0
@@ -128,6 +144,17 @@ class Spent:
             longest_s=found["latency_max_s"] or 0.0,
             latency_counts={int(bucket): count for bucket, count in found["latency_counts"].items()},
         )
+
+
+def spent_over(lines: Iterable[Mapping[str, Any]]) -> Spent | None:
+    """What the steps of a run have cost together, without the buckets, which a line does not have; None where nobody was asked.
+
+    Args:
+        lines: of steps.jsonl.
+    """
+    nothing = Spent().to_json()
+    known = [Spent.of_json({**nothing, **line["judge"], "latency_counts": {}}) for line in lines if isinstance(line.get("judge"), Mapping)]
+    return functools.reduce(Spent.plus, known) if known else None
 
 
 def bucket_of(seconds: float) -> int:

@@ -61,10 +61,11 @@ class Explain:
         from jominy.interpretation import stored_interpretations
         from jominy.overseeing import oversee
         from jominy.printing_interpretation import print_interpretations
-        from jominy.printing_training import print_first_live_step, print_oversight
+        from jominy.printing_training import print_first_live_step, print_judged, print_oversight
 
         if self.after is None:
             print_oversight(oversee(self.folder))
+            print_judged(self.folder)
         folders = (self.folder,) if self.after is None else (self.folder, self.after)
         print_interpretations([(name or str(folder), found) for folder in folders for name, found in stored_interpretations(folder)])
         for folder in folders:

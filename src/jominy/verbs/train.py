@@ -38,7 +38,7 @@ class Train:
         from jominy.deciding.explain import explain_decisions
         from jominy.overseeing import oversee
         from jominy.printing_decisions import print_decisions
-        from jominy.printing_training import print_explanation, print_first_live_step, print_held, print_trained
+        from jominy.printing_training import print_explanation, print_first_live_step, print_held, print_judged, print_trained
         from jominy.reporting import report
         from jominy.training import train
 
@@ -50,6 +50,7 @@ class Train:
             if told.decisions is not None:
                 print_decisions(told.decisions, told.why)
         print_held(oversee(folder.path))
+        print_judged(folder.path)
         print_first_live_step(folder.path)
         print_trained(folder.path, page)
         return 0

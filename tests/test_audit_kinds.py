@@ -118,13 +118,50 @@ def test_terminal_and_page_show_them_apart(tmp_path):
     lines = [line.split() for line in file.getvalue().splitlines()]
     shown = [line[1:3] for line in lines if len(line) > 2 and line[1] in ("hard", "soft")]
     assert len(shown) == 2 + 2 * 2, "of all constraints, and of both types"
+    assert "precision, even odds" in file.getvalue()
+    base, precision = found.precision.constraints.base_rate.value, found.precision.constraints.precision.value
+    assert base is not None
+    assert precision is not None
+    assert f"At a base rate of {100 * base:.0f} [" in file.getvalue()
+    assert f"precision {100 * precision:.0f} [" in file.getvalue()
     write_json(tmp_path / AUDIT_FILE, found.to_json())
     page = report(tmp_path).read_text()
+    assert "Precision at even odds, %" in page
     for part in ("constraints, hard", "constraints, soft", "question, in hard words", "question, in soft words"):
         assert part in page
     hard_only = soft_is_waved_through(TWO)
     write_json(tmp_path / AUDIT_FILE, hard_only.to_json())
     assert "words</span>" not in report(tmp_path).read_text()
+
+
+def test_whole_responses_are_counted_by_the_type_that_they_break():
+    """Somebody who waves soft words through sees a wrong response where what it breaks was said in hard ones."""
+    source = pairs_of(MIXED, pairs=12)
+    found = soft_is_waved_through()
+    seen: dict[str, list[bool]] = {}
+    for item in source.items:
+        for truth, constraint in zip(item.truths, item.prompt.info["constraints"], strict=True):
+            if not truth:
+                seen.setdefault(item.about, []).append(constraint["kind"] == "hard")
+    told = {cell.name: (cell.true_rejects, cell.false_accepts, cell.false_rejects) for cell in found.responses_by_type}
+    assert told == {name: (sum(hard), len(hard) - sum(hard), 0) for name, hard in seen.items()}
+    assert any(0 < sum(hard) < len(hard) for hard in seen.values())
+    cells = {cell.name: cell for cell in found.by_type_and_count}
+    counts = {len(item.prompt.info["constraints"]) for item in source.items}
+    assert len(cells) == len(seen) * len(counts)
+    assert sum(cell.num_scored for cell in cells.values()) == found.precision.constraints.num_scored
+
+
+def test_the_page_has_both_tables_and_an_older_audit_neither(tmp_path):
+    content = soft_is_waved_through().to_json()
+    write_json(tmp_path / AUDIT_FILE, content)
+    titles = ("Whole responses, by the type that they are about", "By type and number of constraints")
+    page = report(tmp_path).read_text()
+    assert all(title in page for title in titles)
+    del content["responses_by_type"], content["by_type_and_count"]
+    write_json(tmp_path / AUDIT_FILE, content)
+    page = report(tmp_path).read_text()
+    assert not any(title in page for title in titles)
 
 
 def test_an_audit_from_before_there_were_kinds_is_read_and_shown(tmp_path):

@@ -177,7 +177,7 @@ def test_a_planted_judge_is_found_out_through_the_verb_and_asked_nothing_twice(t
     assert found.spent is not None
     assert (found.spent["asked"], found.spent["prompt_tokens"]) == (num_asked, 100 * num_asked)
     rates = read_audit(out / "audit.json")
-    assert set(rates) == {"", *options.split(",")}
+    assert set(rates.types) == set(options.split(","))
     for part in ("DO NOT TRAIN ON IT", "recall on false", "echo", "groups swapped", "questions asked in", "Page:"):
         assert part in shown.out, part
     every = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
@@ -301,7 +301,7 @@ def test_a_reward_is_audited_as_it_pays_and_chance_shows_in_repeats(tmp_path):
     assert found.agreement is not None
     # Two verdicts on a wrong response agree with chance .5, three with .25; on a right one three with .8 ** 3 + .2 ** 3 = .52.
     assert covers(found.agreement.unanimous, (0.25 + 0.52) / 2)
-    assert read_audit(tmp_path / "noisy" / "audit.json")["title"].false_accept == found.types["title"].false_accept
+    assert read_audit(tmp_path / "noisy" / "audit.json").types["title"].false_accept == found.types["title"].false_accept
 
 
 def run_of(folder, options=f"{TWO},count=1"):
@@ -566,7 +566,7 @@ def test_what_is_written_is_read_back_and_a_broken_file_is_named(tmp_path):
         (["--reward", GRADE, "--constraints", "count=2"], "leave count= out"),
         (["--reward", GRADE, "--labelled", "{folder}/bad.jsonl"], "has no column 'label'; its columns are prompt, response"),
         (["--reward", GRADE, "--run", "{folder}"], "is no run folder"),
-        (["--reward", GRADE, "--run", "{folder}/sums"], "have no constraints, so code cannot say"),
+        (["--reward", GRADE, "--run", "{folder}/sums"], "carry no constraints one by one"),
         (["--reward", GRADE, "--pass-rates", "{folder}/nowhere"], "nowhere"),
         (["--reward", GRADE, "--out", "{folder}/sums"], "holds a run; an audit has a folder of its own"),
     ],

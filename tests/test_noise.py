@@ -228,7 +228,17 @@ def test_each_type_errs_as_the_audit_says(tmp_path):
     assert_rate(values(f"mode=matched:{path}", many(NONE)), 0.9 * 0.5 * 0.7)
     plain = PLAIN.prompts(1, 0)[0]
     whole = many("6", prompt=plain, reward=Reward(value=0.0))
-    assert_rate(values(f"mode=matched:{path}", whole, plain, PLAIN), 0.7)
+    assert_rate(values(f"mode=matched:{path}", whole, plain, PLAIN), 0.7)  # an audit that says nothing of whole responses
+    of_wholes = {
+        "types": types,
+        "all": {"false_accept": 0.7, "false_reject": 0.1},
+        "responses": {"false_accept": 0.3, "false_reject": None},
+    }
+    path = write_audit(tmp_path / "wholes.json", of_wholes)
+    assert_rate(values(f"mode=matched:{path}", whole, plain, PLAIN), 0.3)
+    known = many("8", prompt=plain, reward=Reward(value=1.0))
+    assert_rate(values(f"mode=matched:{path}", known, plain, PLAIN), 0.9)
+    assert_rate(values(f"mode=matched:{path}", many(NONE)), 0.9 * 0.5 * 0.7)  # constraints flip by type as before
 
 
 @pytest.mark.parametrize(
@@ -239,6 +249,10 @@ def test_each_type_errs_as_the_audit_says(tmp_path):
         ({"types": {}, "all": {"false_accept": 0.1}}, "false_reject of all is a number from 0 to 1; got None"),
         ({"types": {"a": 3}, "all": {"false_accept": 0, "false_reject": 0}}, r"a is a int"),
         ({"types": {"a": {"false_accept": 2}}, "all": {"false_accept": 0, "false_reject": 0}}, r"false_accept of a .* got 2"),
+        (
+            {"types": {}, "all": {"false_accept": 0, "false_reject": 0}, "responses": {"false_accept": 2}},
+            "false_accept of responses .* got 2",
+        ),
         ({"types": {}, "all": {"false_accept": True, "false_reject": 0}}, "got True"),
     ],
 )

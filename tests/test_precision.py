@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jominy.measures.agreement import measure_agreement
-from jominy.measures.precision import ConfusionTable, flip_rates, measure_confusion, measure_precision
+from jominy.measures.precision import ConfusionTable, flip_rates, measure_cells, measure_confusion, measure_precision
 from jominy.measures.reward_errors import group_fates, measure_reward_errors
 from jominy.records import Measure
 from tests.measured import covers, low_value_high
@@ -69,6 +69,18 @@ def test_counts_and_rates_by_hand():
     types = rates["types"]
     assert isinstance(types, dict)
     assert set(types) == {"title", "json"}
+
+
+def test_types_are_split_by_the_number_of_constraints():
+    found = {
+        cell.name: (cell.true_accepts, cell.false_accepts, cell.false_rejects, cell.true_rejects, cell.num_unscored)
+        for cell in measure_cells(table_of(BY_HAND))
+    }
+    assert found == {
+        "title, 1 constraint": (1, 1, 0, 1, 1),
+        "title, 2 constraints": (2, 0, 0, 0, 0),
+        "json, 2 constraints": (0, 1, 1, 0, 0),
+    }
 
 
 def test_order_does_not_matter_and_a_broken_response_needs_one_violation():

@@ -152,6 +152,10 @@ class Audit:
     """A few, spread over the types."""
     notes: tuple[str, ...]
     """What a careful reader should know."""
+    responses_by_type: tuple[Confusion, ...] = ()
+    """Whole responses, by the type that they are about; empty where the level is response: `precision.by_type` has them."""
+    by_type_and_count: tuple[Confusion, ...] = ()
+    """`precision.by_type`, split by the number of constraints that the prompt has."""
 
     def to_json(self) -> dict[str, Any]:
         """The content of `audit.json`."""

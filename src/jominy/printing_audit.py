@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from jominy.audited import Audit
-from jominy.formatting import clock, interval, number, unit_sign
+from jominy.formatting import interval, number, unit_sign
 from jominy.measures.precision import Confusion, Precision
 from jominy.measures.trust import TOO_FEW
 from jominy.records import Measure
@@ -45,7 +45,8 @@ def print_audit(audit: Audit, page: Path | None, console: Console | None = None)
         alike = f"{_cell(audit.agreement.unanimous)} % say the same each time; Krippendorff's alpha: {escape(told)}"
         console.print(f"Over {audit.source['repeats']} repeats {alike}", soft_wrap=True)
     _print_unscored(console, audit)
-    _print_spent(console, audit)
+    if audit.spent is not None:
+        console.print(Spent.of_json(audit.spent).words(), soft_wrap=True)
     for note in audit.notes:
         console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
     bounds = ", ".join(f"{threshold.name}={threshold.value:g}" for threshold in audit.thresholds)
@@ -71,14 +72,15 @@ def _cell(measure: Measure) -> str:
 
 
 def _rates(cell: Confusion) -> list[str]:
-    return [_cell(one) for one in (cell.recall_false, cell.recall_true, cell.precision)]
+    return [_cell(one) for one in (cell.recall_false, cell.recall_true, cell.even_precision)]
 
 
 def _counts(cell: Confusion) -> str:
     return f"{cell.num_scored:,}" + (f"\n[red]{cell.num_unscored:,} not[/]" if cell.num_unscored else "")
 
 
-RATES = ("recall on false", "recall on true", "precision")
+RATES = ("recall on false", "recall on true", "precision, even odds")
+"""Precision as its bound takes it: were half of all satisfied. As it stands, which goes with the base rate, it is told once a level."""
 COUNT = "scored"
 
 
@@ -93,6 +95,9 @@ def _level(title: str, audit: Audit, level: Literal["responses", "constraints"])
     rows += [(cell.name, cell) for cell in by_count]
     for name, cell in rows:
         table.add_row(escape(name), *_rates(cell), _counts(cell))
+    whole = _of(audit.precision, level)
+    table.caption = f"At a base rate of {_cell(whole.base_rate)}: precision {_cell(whole.precision)}, accuracy {_cell(whole.accuracy)}."
+    table.caption_justify = "left"
     return table
 
 
@@ -139,16 +144,3 @@ def _print_unscored(console: Console, audit: Audit) -> None:
             f"[red]{audit.num_unscored:,} of {audit.num_verdicts:,} verdicts are missing.[/] The first: {escape(audit.first_failure)}",
             soft_wrap=True,
         )
-
-
-def _print_spent(console: Console, audit: Audit) -> None:
-    if audit.spent is None:
-        return
-    spent = Spent.of_json(audit.spent)
-    words = [f"{spent.asked:,} questions asked in {spent.calls:,} calls and {clock(spent.asking_s)}"]
-    words += [f"{spent.questions - spent.asked:,} remembered"] if spent.questions > spent.asked else []
-    words += [f"{spent.unanswered:,} unanswered"] if spent.unanswered else []
-    words += [f"{spent.prompt_tokens:,} + {spent.completion_tokens:,} tokens"] if spent.prompt_tokens + spent.completion_tokens else []
-    half = spent.latency_s(0.5)
-    words += [] if half is None else [f"median latency {half:.2g} s, longest {spent.longest_s:.2g} s"]
-    console.print(", ".join(words), soft_wrap=True)

@@ -205,4 +205,8 @@ def _notes(spec: AuditSpec, sources: Sequence[Source]) -> list[str]:
         notes.append("A reward says one thing of a whole response: a type is what the right and the wrong response of a pair differ in")
     elif spec.repeats > 1 and spec.judge is not None and not address_of(spec.judge):
         notes.append("A model of this machine takes what is most likely, so that repeats differ by rounding at most")
+    elif spec.repeats > 1 and spec.judge is not None:
+        notes.append(
+            "Every question is asked at temperature 0: repeats show what the endpoint itself does not repeat, and less than sampling would"
+        )
     return notes

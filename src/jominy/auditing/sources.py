@@ -82,7 +82,10 @@ def _of_run(path: Path, truth: TruthSpec) -> Source:
     with_constraints = {key: prompt for key, prompt in prompts.items() if prompt.info.get("constraints")}
     if not with_constraints:
         tasks = ", ".join(sorted({prompt.task for prompt in prompts.values()}))
-        raise ValueError(f"{path}: the prompts of task {tasks} have no constraints, so code cannot say which hold; use --labelled FILE")
+        raise ValueError(
+            f"{path}: the prompts of task {tasks} carry no constraints one by one (info['constraints']), as those of `constraints:`, "
+            "followbench and cfbench do, so there is nothing to judge and compare; give --labelled FILE"
+        )
     rows = folder.rollouts(["prompt_id", "index", "text"]).to_pylist()
     rows = [row for row in rows if row["prompt_id"] in with_constraints and row["index"] < truth.responses]
     if not rows:

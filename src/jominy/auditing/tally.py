@@ -24,7 +24,7 @@ from jominy.auditing.asking import Said
 from jominy.auditing.sources import Source
 from jominy.confusion import AuditItem, all_said, constraint_table, response_table
 from jominy.measures.agreement import Agreement, measure_agreement
-from jominy.measures.precision import Confusion, ConfusionTable, flip_rates, measure_precision
+from jominy.measures.precision import Confusion, ConfusionTable, flip_rates, measure_cells, measure_precision
 from jominy.measures.reward_errors import RewardErrors, measure_reward_errors
 from jominy.measures.trust import TOO_FEW, CellTrust, Trust, decide_trust
 from jominy.records import Floats
@@ -95,6 +95,7 @@ def audit_of(heard: Heard, setting: Setting) -> Audit:
     probes = _probes(heard.level, heard.sources, first)
     shown = tuple(_part(heard.level, source, said, setting.thresholds) for source, said in parts)
     rates = flip_rates(precision)
+    whole = _whole(parts) if heard.level == "constraint" else None
     erring, note = _erring(heard, parts, table)
     verdicts = [(one, truth) for source, said in zip(heard.sources, first, strict=True) for one, truth in _with_truth(heard, source, said)]
     missing = [one.note for one, truth in verdicts if one.verdict is None and truth is not None]
@@ -121,6 +122,8 @@ def audit_of(heard: Heard, setting: Setting) -> Audit:
         spent=setting.spent,
         mistakes=_mistakes(heard.level, heard.sources, first),
         notes=(*setting.notes, note),
+        responses_by_type=() if whole is None or not whole.num_items else measure_precision(whole).by_type,
+        by_type_and_count=measure_cells(table),
     )
 
 
@@ -206,9 +209,17 @@ def _probes(level: Level, sources: Sequence[Source], said: Sequence[Sequence[Sai
     here = [pair for items, of in asked for pair in zip(items, of, strict=True)]
     if not here:
         return ()
-    whole = all_said([[one.verdict for one in verdicts] for _, verdicts in here])
-    table = response_table([item for item, _ in here], whole)
+    table = _whole_of(here)
     return measure_precision(table).by_type if table.num_items else ()
+
+
+def _whole(parts: Sequence[tuple[Source, Sequence[Said]]]) -> ConfusionTable:
+    """Whole responses of all sources, by what they are about."""
+    return _whole_of([pair for source, said in parts for pair in zip(source.items, said, strict=True)])
+
+
+def _whole_of(here: Sequence[tuple[AuditItem, Said]]) -> ConfusionTable:
+    return response_table([item for item, _ in here], all_said([[one.verdict for one in verdicts] for _, verdicts in here]))
 
 
 def _errors(table: ConfusionTable, pass_rates_P: Floats, group_size: int) -> RewardErrors:

@@ -314,6 +314,17 @@ def measure_confusion(table: ConfusionTable, name: str) -> Confusion:
     )
 
 
+def measure_cells(table: ConfusionTable) -> tuple[Confusion, ...]:
+    """One matrix a type and number of constraints that occur together, named `no_commas, 2 constraints`."""
+    cells = np.unique(np.stack((table.type_M, table.count_M), axis=1), axis=0).tolist()
+    return tuple(
+        measure_confusion(
+            table.where((table.type_M == place) & (table.count_M == count)), f"{table.type_names[place]}, {_of_constraints(count)}"
+        )
+        for place, count in cells
+    )
+
+
 NO_TRUE = "no satisfied item was scored"
 NO_FALSE = "no violated item was scored"
 NO_SCORED = "no item was scored"
@@ -369,6 +380,8 @@ def _by_kind(table: ConfusionTable) -> tuple[OfKind, ...]:
 
 def _by_count(table: ConfusionTable) -> tuple[Confusion, ...]:
     counts = np.unique(table.count_M).tolist()
-    return tuple(
-        measure_confusion(table.where(table.count_M == count), "1 constraint" if count == 1 else f"{count} constraints") for count in counts
-    )
+    return tuple(measure_confusion(table.where(table.count_M == count), _of_constraints(count)) for count in counts)
+
+
+def _of_constraints(count: int) -> str:
+    return "1 constraint" if count == 1 else f"{count} constraints"

@@ -23,7 +23,14 @@ KIND_OF = {"trust": "good", "trust for these types": "fix", "do not train on it"
 """Verdict -> the colour and icon it shares with a severity."""
 WORDS = {"trust": "Trust", "trust for these types": "Trust for these types", "do not train on it": "Do not train on it"}
 STANDING = {"good": "good", "unsure": "watch", "bad": "stop"}
-RATES = {"recall_false": "Recall on false", "recall_true": "Recall on true", "precision": "Precision", "accuracy": "Accuracy"}
+RATES = {
+    "recall_false": "Recall on false",
+    "recall_true": "Recall on true",
+    "precision": "Precision",
+    "even_precision": "Precision at even odds",
+    "accuracy": "Accuracy",
+    "base_rate": "Base rate",
+}
 ERRORS = ("shrink", "paid_wrong", "swapped", "crossed", "silenced", "invented")
 ROW_PX, EDGE_PX = 34, 110
 """Height of a row of bars, and of what stands around them."""
@@ -52,6 +59,7 @@ def audit_page_of(audit: Record) -> str:
         "levels": _levels(audit),
         "types": _by_recall(audit),
         "kinds": {cell["name"]: _kinds_of(audit, cell["name"]) for cell in audit["precision"]["by_type"]},
+        "finer": _finer(audit),
         "standing": {cell["name"]: cell for cell in audit["trust"]["cells"]},
         "errors": [audit["errors"][name] for name in ERRORS],
         "error_names": ERRORS,
@@ -98,6 +106,15 @@ def _levels(audit: Record) -> list[tuple[str, Record]]:
 def _level_rows(before: str, precision: Record, *, single: bool) -> list[tuple[str, Record]]:
     rows = [(f"{before}responses", precision["responses"])]
     return [*rows, (f"{before}constraints", precision["constraints"])] if single else rows
+
+
+def _finer(audit: Record) -> list[tuple[str, Sequence[Record]]]:
+    """Tables that few open: by type at the level of responses, and by type and number of constraints; those that an audit has."""
+    tables = {
+        "Whole responses, by the type that they are about": audit.get("responses_by_type", ()),
+        "By type and number of constraints": audit.get("by_type_and_count", ()),
+    }
+    return [(title, cells) for title, cells in tables.items() if cells]
 
 
 def _plots(audit: Record) -> list[dict[str, Any]]:

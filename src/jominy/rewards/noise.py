@@ -8,6 +8,7 @@
     systematic      the response          the text                                   stated on average over a cue of the text (`cues`)
                     or each constraint    the text and which constraint              stated on average over the types (cue=type)
     matched:FILE    each constraint       as per_constraint                          what an audit found for the type of the constraint
+                    or the response       as iid, where a task has no constraints    what it found for whole responses
 
 The first hash says who the rollout is, so a run that goes on, or is drawn again, tosses the same, and nothing in the text can learn it.
 The second looks at the text alone: the same words are always paid the same, and the cue can be learned. Right answers are rejected by the
@@ -142,10 +143,26 @@ def make_noisy(settings: Mapping[str, str], task: Task) -> GroupReward:
     )
 
 
-def read_audit(path: str | Path) -> dict[str, Rates]:
-    """{type: rates} out of an audit's file, "" for all types together; a rate that the audit could not tell is that of all.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRates:
+    """What an audit found.
 
-    The file: {"types": {NAME: {"false_accept": 0.3, "false_reject": null}}, "all": {"false_accept": 0.2, "false_reject": 0.1}}
+    Example: read_audit("runs/judge/audit.json").types["title"].false_accept
+    """
+
+    types: Mapping[str, Rates]
+    """Single constraints, by type; a rate that the audit could not tell is that of all."""
+    all: Rates
+    """Of all types together."""
+    responses: Rates
+    """Whole responses; a rate that the audit could not tell is that of all."""
+
+
+def read_audit(path: str | Path) -> AuditRates:
+    """The error rates out of an audit's file.
+
+    The file: {"types": {NAME: rates}, "all": rates, "responses": rates}, rates = {"false_accept": 0.3, "false_reject": null}; `responses`
+    may be left out.
 
     Raises:
         ValueError: no such file, no JSON, no `types` or `all`, or a rate that is none.
@@ -159,7 +176,11 @@ def read_audit(path: str | Path) -> dict[str, Rates]:
     if not (isinstance(table, dict) and isinstance(table.get("types"), dict) and isinstance(table.get("all"), dict)):
         raise ValueError(f"noisy: {path} needs 'types' and 'all', each with false_accept and false_reject; it is not an audit's file")
     every = _read_rates(path, "all", table["all"], None)
-    return {"": every, **{name: _read_rates(path, name, entry, every) for name, entry in table["types"].items()}}
+    return AuditRates(
+        types={name: _read_rates(path, name, entry, every) for name, entry in table["types"].items()},
+        all=every,
+        responses=_read_rates(path, "responses", table.get("responses", {}), every),
+    )
 
 
 def _read_rates(path: str | Path, name: str, entry: Any, otherwise: Rates | None) -> Rates:
@@ -222,15 +243,20 @@ def _systematic(settings: Mapping[str, str], stated: Rates, task: Task) -> Noise
     )
 
 
-def _matched(audit: Mapping[str, Rates], stated: Rates, path: str, task: Task) -> Noise:
-    """LIMIT: a task without constraints flips whole responses at the rates of all types together, which the audit took by constraint."""
+def _matched(audit: AuditRates, stated: Rates, path: str, task: Task) -> Noise:
     if stated != Rates(false_accept=0.0, false_reject=0.0):
         raise ValueError(f"noisy: mode=matched takes its rates from {path}; leave false_accept and false_reject out")
-    every = audit[""]
+    if not _has_constraints(task):
+        return Noise(
+            summary=f"responses flip at the rates of whole responses in {path}",
+            by_constraint=False,
+            rates=lambda type, text: audit.responses,
+            chance=toss,
+        )
     return Noise(
-        summary=f"constraints flip at the rates of their types in {path} ({len(audit) - 1} types)",
-        by_constraint=_has_constraints(task),
-        rates=lambda type, text: audit.get(type, every),
+        summary=f"constraints flip at the rates of their types in {path} ({len(audit.types)} types)",
+        by_constraint=True,
+        rates=lambda type, text: audit.types.get(type, audit.all),
         chance=toss,
     )
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from jominy.audited import load_audit
 from jominy.cli import main
+from jominy.formatting import number
 from jominy.records import Prompt, Rollout, Sampling
 from jominy.refined import Refined
 from jominy.refining import refine
@@ -289,7 +291,11 @@ def test_an_audit_decides_which_types_go_and_which_soft_one_stays(audit_folder, 
     assert [row.type for row in found.standings if row.removed_for] == ["no_commas"]
     assert found.unaudited == ("title",)
     assert all(row.kept == 0 for row in found.types if row.type == "no_commas")
-    assert "What the audit says of the types" in report(tmp_path / "out").read_text()
+    page = report(tmp_path / "out").read_text()
+    assert "What the audit says of the types" in page
+    for cell in load_audit(audit_folder).precision.by_type:
+        if cell.name in standing:
+            assert f"[{number(cell.recall_false.low, 'share')}, {number(cell.recall_false.high, 'share')}]" in page
     soft_only = refine(
         spec_of(pilot="none", audit=audit_folder, min_recall_false=0.5, audited="soft", max_soft=None), tmp_path / "soft", quiet=True
     )

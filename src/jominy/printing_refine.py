@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from jominy.formatting import clock, number
+from jominy.formatting import clock, interval, number
 from jominy.refined import Refined
 
 STEP_WORDS = {
@@ -75,11 +75,20 @@ def _types(refined: Refined) -> Table:
     return table
 
 
+def _share(value: float | None, low: float | None, high: float | None) -> str:
+    bounds = "" if low is None or high is None else f" {interval({'low': low, 'high': high, 'unit': 'share'})}"
+    return number(value, "share") + bounds
+
+
 def _standings(refined: Refined) -> Table:
-    columns = ("asked as", "precision", "recall on false", "its lower end", "recall on true", "unread", "what follows")
+    columns = ("asked as", "precision at even odds", "recall on false", "recall on true", "unread", "what follows")
     table = _table(f"What the audit says, % ({refined.audit})", "type", *columns)
     for found in refined.standings:
-        shares = (number(value, "share") for value in (found.precision, found.recall_false, found.recall_false_low, found.recall_true))
+        shares = (
+            _share(found.precision, found.precision_low, found.precision_high),
+            _share(found.recall_false, found.recall_false_low, found.recall_false_high),
+            _share(found.recall_true, found.recall_true_low, found.recall_true_high),
+        )
         follows = "; ".join(filter(None, (found.removed_for and f"removed: {found.removed_for}", found.no_trust_for)))
         unread = f"{number(found.num_unread)} of {number(found.num_items)}"
         table.add_row(escape(found.type), escape(found.asked_as), *shares, unread, escape(follows))

@@ -143,6 +143,14 @@ class TypeStanding:
     """In which words: hard, soft, or both together; empty where the audit does not say."""
     no_trust_for: str = ""
     """Why it is never the type that is trusted most, whatever its recall on false; empty where it may be."""
+    precision_high: float | None = None
+    """Upper end of its interval."""
+    recall_false_high: float | None = None
+    """Likewise."""
+    recall_true_low: float | None = None
+    """Lower end of its interval."""
+    recall_true_high: float | None = None
+    """Upper end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

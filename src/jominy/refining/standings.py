@@ -103,6 +103,10 @@ def _standing(cell: Confusion, asked_as: str, bounds: Mapping[str, float], least
         asked_as=asked_as,
         no_trust_for=f"cannot tell: {kept}{cell.num_unscored:,} of {num_items:,} unread" if unread else _refuses(cell, bounds),
         removed_for=removed_for,
+        precision_high=cell.even_precision.high,
+        recall_false_high=cell.recall_false.high,
+        recall_true_low=cell.recall_true.low,
+        recall_true_high=cell.recall_true.high,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from jominy.auditing import audit
-from jominy.conclusion import Claim
+from jominy.conclusion import Claim, Entry
 from jominy.engines.local import LocalEngine
 from jominy.measures.attention import SpanMass, beyond_control
 from jominy.records import Measure
@@ -55,6 +56,8 @@ from jominy.tasks.loading import load_task
 from tests import tiny
 from tests.precision_results import CONTRARY, Planted, planted
 from tests.scripted import ScriptedEngine
+from tests.test_judge import said, served
+from tests.test_judged import asked_in
 
 FOLLOWING = ("follows", "transfers", "to-soft")
 LEADING = ("hard-over-soft", "hard-over-mix", "precision-on-hard", "precision-on-soft", "wording", "blind-types")
@@ -78,7 +81,7 @@ def test_what_is_planted_as_claimed_agrees(tmp_path: Path) -> None:
     # the pilot: 20 + 12 + 16 + 16 = 64 s, which makes it 41.7 %, and pays for itself in 64 / 196.1 runs
     assert "Reduction without the pilot 61.9 %" in found["refined-faster"].found
     assert "with the pilot 41.7 %" in found["refined-faster"].found
-    assert "The pilot takes 64 s and pays for itself in 0.3 runs" in found["refined-faster"].found
+    assert "The pilot takes 64 s, measured once, and pays for itself in 0.3 runs" in found["refined-faster"].found
     assert "4 of 4 seeds with something to reach" in found["refined-to-score"].found
 
 
@@ -360,6 +363,11 @@ def test_two_seeds_are_too_few(tmp_path: Path) -> None:
     assert {claim.verdict for code, claim in found.items() if code not in judged_codes} == {"cannot tell"}
 
 
+def bare(entry: Entry) -> str:
+    """Its text without intervals."""
+    return re.sub(r" \[[^]]*\]", "", entry.text)
+
+
 def test_any_moment_of_a_study_can_be_concluded(tmp_path: Path) -> None:
     whole = planted(tmp_path)
     moments = [conclude({**whole, "runs": whole["runs"][:number]}) for number in (0, 30, len(whole["runs"]))]
@@ -371,19 +379,21 @@ def test_any_moment_of_a_study_can_be_concluded(tmp_path: Path) -> None:
     tables = {section.code: section.tables for section in moments[-1].sections}
     grid = {row[0].text: row for row in tables["grid"][0].rows}
     # by hand: 10 of 98 wrong were paid in the first step, 50 of 196 in both
-    assert grid["false accepts 0.3"][4].text == "10.2 / 0.0 then 25.5 / 0.0"
+    assert [bare(entry) for entry in grid["false accepts 0.3"][4:6]] == ["10.2 / 0.0", "25.5 / 0.0"]
+    # two intervals each; all four runs met the same, so that they are no narrower than of four trials
+    assert all(entry.text.count("[") == 2 for entry in grid["false accepts 0.3"][4:6])
     assert grid["code pays"][-1].text == "0 of 4"
     # 1 - .79 - .03
     assert grid["the paper's judge: false accepts 0.79, false rejects 0.03"][1].text == "18.0"
     *types, paid = [table for table in tables["further"] if table.folded]
     by_condition = {row[0].text: row for row in paid.rows}
     # the rule of hacking is planted to hold wherever no cue decides; rises are of 30 points and of none
-    assert [entry.text for entry in by_condition[HARD_BLIND][1:]] == ["10.2 / 0.0 then 25.5 / 0.0", "+30.0", "0.0", "0 of 4"]
+    assert [bare(entry) for entry in by_condition[HARD_BLIND][1:]] == ["10.2 / 0.0", "25.5 / 0.0", "+30.0", "0.0", "0 of 4"]
     # two further tasks that are said hard, of six and of four types; once satisfied, once followed
     assert [len(table.rows) for table in types] == [10, 10]
     assert types[0].rows[0][0].text == "seen, hard: under_15_words"
-    assert types[0].rows[0][1].text == "25.0 / 25.0"
-    assert grid["false accepts by the text, a cue of sums first, 0.5"][5].text == "10.0 to 51.5"
+    assert bare(types[0].rows[0][1]) == "25.0 / 25.0"
+    assert bare(grid["false accepts by the text, a cue of sums first, 0.5"][6]) == "10.0 to 51.5"
     assert grid["false accepts by the text, a cue of sums first, 0.5"][-1].text == "4 of 4"
 
 
@@ -594,7 +604,7 @@ def test_intervals_that_hold_together_by_hand(tmp_path: Path) -> None:
     assert (all_five.low - one.value) / (one.low - one.value) == pytest.approx(3.707 / 2.447, rel=0.01)  # type: ignore[operator]
 
 
-def test_the_full_design_is_what_the_issue_asks_for() -> None:
+def test_the_full_design_has_every_arm_that_its_claims_read() -> None:
     full = design.design("full")
     arms = {group: set(one.arms) for group, one in full.settings.items()}
     rewards = {arm.name: arm.reward for arm in full.arms}
@@ -768,6 +778,19 @@ def test_what_is_the_starts_is_found_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(loaded) == 3
 
 
+def yes_to_all(body: dict[str, Any]) -> tuple[int, object, dict[str, str]]:
+    """A judge that accepts everything, in the form that is asked for."""
+    numbered, count = " CONSTRAINT 1\n" in body["messages"][0]["content"], len(asked_in(body)[1])
+    return 200, said("\n".join(f"{k}: yes" for k in range(1, count + 1)) if numbered else "yes"), {}
+
+
+@pytest.mark.parametrize("name", ["alignment", "clarity", "decisions"])
+def test_only_the_study_of_judges_asks_one(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="makes no claim about judges; leave --judge out"):
+        study(name, tmp_path / "out", judge="local:smollm2", quiet=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = tmp_path / "base" / "tiny-judge-audit-numbered-choice"
     there.mkdir(parents=True)
@@ -852,6 +875,20 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path, monkeypatch: pyt
     assert [one["folder"] for one in further] == ["again"]
     assert further[0]["sources"]["pairs"] == told_there["numbered", "choice"]["pairs"]
     assert f"{further[0]['judge']}, one call: pairs" in (tmp_path / "README.md").read_text()
+    with served(yes_to_all) as (url, seen):
+        study("precision", tmp_path, scale="smoke", judge=f"{url},model=org/wise", quiet=True)
+        num_asked = len(seen)
+        study("precision", tmp_path, scale="smoke", judge=f"{url},model=org/wise", quiet=True)
+        assert len(seen) == num_asked, "it remembers"
+    wise = {one["mode"]: one for one in read_json(tmp_path / "results.json")["more"]["audits"] if one["judge"] == "org/wise"}
+    assert wise.keys() == {"numbered", "pointwise"}
+    for one in wise.values():
+        mine, own = one["sources"]["pairs"], told_there["numbered", "choice"]["pairs"]
+        assert (mine["truth"], mine["type"], mine["count"]) == (own["truth"], own["type"], own["count"]), "the same pairs"
+        assert set(mine["said"]) == {1}
+    text = (tmp_path / "README.md").read_text()
+    assert "org/wise, one call: pairs" in text
+    assert url.partition("//")[2].partition("/")[0] not in text
     (tmp_path / "README.md").unlink()
     (tmp_path / "audits" / "again" / "audit.json").write_text("{}")
 

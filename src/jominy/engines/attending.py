@@ -6,6 +6,7 @@
 Layer after layer, and a few hundred queries at a time, so that of all weights only the sums over each stretch are kept. Every token that
 a place can look at is in exactly one stretch (`promptspans`), so the masses of a head add up to 1.
 The abstract of 2601.04954 speaks of attention and fixes no definition; all of this is our choice (method sheet, C.3 row 8).
+LIMIT: the mask of a row is as large as its length squared: 256 MB at 8,192 tokens, 4 GB at 32,768.
 Left out: what the masses mean and how they change (`measures.attention`), and attention by way of sinks or position biases.
 """
 

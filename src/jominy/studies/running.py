@@ -51,7 +51,14 @@ def load_design(study: str, scale: str) -> Design:
 
 
 def study(
-    name: str, out: Path, *, scale: str = "smoke", seeds: int | None = None, minutes: float | None = None, quiet: bool = False
+    name: str,
+    out: Path,
+    *,
+    scale: str = "smoke",
+    seeds: int | None = None,
+    minutes: float | None = None,
+    judge: str | None = None,
+    quiet: bool = False,
 ) -> Path:
     """Run what is missing of a study, and write what it says.
 
@@ -61,21 +68,28 @@ def study(
         scale: `smoke` (seconds: the machinery) or `full` (hours: the evidence).
         seeds: run only the first so many seeds now; 0 makes and measures what all runs start from, has it checked, and runs nothing.
         minutes: begin no further job after so many.
+        judge: asked first, where the study has claims about judges; what it has answered is not asked again.
         quiet: no progress.
 
     Raises:
-        ValueError: an unknown name, a negative number of seeds, or a folder that holds another study.
+        ValueError: an unknown name, a negative number of seeds, a folder that holds another study, or a judge that the study does not ask
+            or that cannot be asked.
         StudyFailed: jobs failed; said behind the last group, which the others do not keep from being run.
         KeyboardInterrupt: passed on; what was finished is kept and written.
     """
     design = load_design(name, scale)
     if seeds is not None and seeds < 0:
         raise ValueError(f"seeds is how many of the first are run, 0 or more; got {seeds}")
+    ask = load_study(name).ask_judge
+    if judge is not None and ask is None:
+        raise ValueError(f"the study {name} makes no claim about judges; leave --judge out, or take `jominy study precision`")
     deadline = None if minutes is None else time.monotonic() + 60 * minutes
     with RunFolder(out).lock():
         results = read_results(out, design)
         remove_stale(out)
         write_results(out, results)
+        if judge is not None and ask is not None:
+            ask(judge, out, design, quiet)
         launch = Launch(design=design, out=out, results=results, deadline=deadline, quiet=quiet)
         failed: list[str] = []
         try:

@@ -87,6 +87,8 @@ MoreOfRun = Callable[[Ended], dict[str, Any]]
 """A run that has an "after" -> plain values."""
 UnderWay = Callable[[Path, Cell], str]
 """Folder of a base that is being measured, and its cell -> how far it is in words, from what lies there; empty where nobody can tell."""
+AskJudge = Callable[[str, Path, Design, bool], None]
+"""A judge as `--judge` names it, the study's folder, what is run, whether to be quiet: leaves what it said where `MoreOfFolder` reads."""
 MoreOfFolder = Callable[[Path, Mapping[str, Any]], dict[str, Any]]
 """The study's folder, and what was known of this -> plain values, the same where the folder has nothing new."""
 
@@ -131,6 +133,8 @@ class Study:
     """Measures more on a run, in the process that made it; kept as `runs[i]["more"]`, which is None for a run without an "after"."""
     more_of_folder: MoreOfFolder | None = None
     """Reads what a person has put into the study's folder, whenever the study is written; kept as `more`, which is not there without."""
+    ask_judge: AskJudge | None = None
+    """Asks a further judge; None where no claim is about judges."""
 
 
 def load_study(name: str) -> Study:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jominy.papers import PRECISION
-from jominy.studies.design import Cell, Settings
+from jominy.studies.design import Cell, Design, Settings
 from jominy.studies.precision import claims, design, paper, plots, sections
 from jominy.studies.study import Ended, Study
 
@@ -33,6 +33,13 @@ def more_of_run(ended: Ended) -> dict[str, Any]:
     return measuring.more_of_run(ended)
 
 
+def ask_judge(judge: str, out: Path, design: Design, quiet: bool) -> None:
+    """Audits a further judge into OUT/audits; see `judging`."""
+    from jominy.studies.precision import judging
+
+    judging.ask_further(judge, out, design, quiet=quiet)
+
+
 def more_of_folder(out: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     """Finished audits of further judges, in OUT/audits/NAME; see `witnesses`."""
     from jominy.studies.precision import witnesses
@@ -54,5 +61,6 @@ STUDY = Study(
     under_way=under_way,
     more_of_run=more_of_run,
     more_of_folder=more_of_folder,
+    ask_judge=ask_judge,
     fixed=("further", "unasked", "trained_on"),
 )

@@ -29,8 +29,8 @@ from jominy.engines.promptspans import (
     neutral_sentence,
     prompt_spans,
 )
-from jominy.measures.attention import SpanMass, change_by_layer, heads_moved
-from jominy.records import Floats, Prompt, Row, Sampling
+from jominy.measures.attention import SpanMass, heads_moved
+from jominy.records import Floats, Measure, Prompt, Row, Sampling
 from jominy.rewards.constraints import grade
 from jominy.studies.design import Settings
 from jominy.tasks.loading import load_task
@@ -147,9 +147,12 @@ def _moved(before: Started, after: Sequence[Attended]) -> dict[str, Any]:
     masses = {stretch: _mass_of(stretch, before.masses, after) for stretch in STRETCHES} if after else {}
     return {
         "corrected": {stretch: _corrected(mass) for stretch, mass in masses.items()},
-        "layers": [round(layer.value or 0.0, 4) for layer in change_by_layer(masses[CONSTRAINT])] if after else [],
-        "heads": {stretch: [round(one.value or 0.0, 4) for one in heads_moved(mass, _rng())] for stretch, mass in masses.items()},
+        "heads": {stretch: [_rounded(one) for one in heads_moved(mass, _rng())] for stretch, mass in masses.items()},
     }
+
+
+def _rounded(measure: Measure) -> float | None:
+    return None if measure.value is None else round(measure.value, 4)
 
 
 def _rng() -> np.random.Generator:

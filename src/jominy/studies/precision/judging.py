@@ -17,6 +17,7 @@ Left out on purpose: repeats, as a judge here is greedy.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,17 +30,17 @@ from jominy.auditing import audit
 from jominy.localjudge import JudgingEngine, answers_of, tokens_of
 from jominy.records import Prompt, Row
 from jominy.rewards.endpoint import Reply
-from jominy.rewards.judge import Choose, Judge
+from jominy.rewards.judge import Choose, Judge, LocalJudge, read_judge
 from jominy.rewards.judged import judge_constraints
 from jominy.rewards.questions import Form, Messages
 from jominy.sampling import load_local_engine
 from jominy.specs.auditing import AuditSpec, TruthSpec
 from jominy.store import RunFolder
-from jominy.studies.design import Cell, Settings
+from jominy.studies.design import Cell, Design, Settings
 from jominy.studies.measuring import start_of
 from jominy.studies.precision.columns import told_in
-from jominy.studies.precision.design import MIX
-from jominy.studies.precision.witnesses import OWN
+from jominy.studies.precision.design import JUDGES, MIX
+from jominy.studies.precision.witnesses import AUDITS_FOLDER, OWN
 from jominy.tasks.loading import load_task
 
 SEED = 7_000_031
@@ -59,6 +60,8 @@ WAYS: tuple[tuple[Literal["numbered", "pointwise"], Literal["choice", "free"]], 
     ("pointwise", "choice"),
 )
 """(mode, answers)."""
+FURTHER_MODES: tuple[Literal["numbered", "pointwise"], ...] = ("numbered", "pointwise")
+"""In which a further judge is asked."""
 
 
 def judge_of(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
@@ -69,8 +72,7 @@ def judge_of(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
         cell: whose model judges; its task is that of the own responses and the pairs.
         settings: how many pairs.
     """
-    types = [part for part in cell.task.partition(":")[2].split(",") if part and "=" not in part]
-    options = ",".join([*types, "rendering=mixed"])
+    options = _pairs_of(cell)
     chosen = TruthSpec(pairs=settings.audit_pairs, probes=NUM_PROBED, constraints=options, run=folder, responses=settings.base_rollouts)
     truths = {"choice": chosen, "free": TruthSpec(pairs=FREE_PAIRS, probes=0, constraints=options)}
     model, told = start_of(cell), []
@@ -81,6 +83,33 @@ def judge_of(folder: Path, cell: Cell, settings: Settings) -> dict[str, Any]:
         told.append({"judge": OWN, "mode": mode, "answers": answers, **told_in(out)})
     load = functools.partial(load_local_engine, model, "auto")
     return {"told": told, "prices": prices_of(load, soft_questions(folder))}
+
+
+def ask_further(judge: str, out: Path, design: Design, *, quiet: bool) -> None:
+    """Audits a judge that a person names on the pairs and probes of the study's own, in one call and one each, into OUT/audits.
+
+    Args:
+        judge: as `--judge` takes it.
+        out: the study's folder.
+        design: says how many pairs, of which types.
+        quiet: no progress.
+
+    Raises:
+        ValueError: the judge cannot be read or reached, or another one of its name was asked; says what to do.
+    """
+    cell = next(cell for cell in design.cells if cell.group == JUDGES)
+    truth = TruthSpec(pairs=design.settings[JUDGES].audit_pairs, probes=NUM_PROBED, constraints=_pairs_of(cell))
+    wanted = read_judge(judge)
+    model = wanted.model if isinstance(wanted, LocalJudge) else wanted.endpoint.model
+    for mode in FURTHER_MODES:
+        folder = out / AUDITS_FOLDER / re.sub(r"[^\w.-]+", "-", f"{model}-{mode}")
+        audit(AuditSpec(judge=judge, mode=mode, seed=SEED, truth=truth), folder, quiet=quiet)
+
+
+def _pairs_of(cell: Cell) -> str:
+    """Options of the task whose pairs are made."""
+    types = [part for part in cell.task.partition(":")[2].split(",") if part and "=" not in part]
+    return ",".join([*types, "rendering=mixed"])
 
 
 def _begins(cell: Cell) -> str:

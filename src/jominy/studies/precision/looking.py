@@ -134,6 +134,12 @@ def sides_of(runs: StudyRuns, tests: Sequence[str], stretch: str) -> tuple[Doubl
     return (np.stack([one for one, _ in rows]), np.stack([one for _, one in rows])) if rows else (np.zeros((0, 0)), np.zeros((0, 0)))
 
 
+def levels_of(runs: StudyRuns, tests: Sequence[str], stretch: str) -> tuple[Measure, Measure]:
+    """Attention to a stretch before and after, over seeds and prompts."""
+    before_SP, after_SP = sides_of(runs, tests, stretch)
+    return _mean("attention before", before_SP[:1], TIMES_EVEN), _mean("attention after", after_SP, TIMES_EVEN)
+
+
 def beyond(runs: StudyRuns, tests: Sequence[str], control: str) -> Look:
     """Change of the constraint minus change of the control."""
     plain_SP, relative_SP = changes_beyond(*sides_of(runs, tests, CONSTRAINT), *sides_of(runs, tests, control))

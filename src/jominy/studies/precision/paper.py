@@ -70,9 +70,8 @@ LIMITS = (
     "Before the run: `more-is-harder` and `hard-over-mix` will hardly be told. A difference between shares of 75 pairs each is seen "
     "from about 16 points on, and the paper's fall is 5.6; its lead of hard over mixed is 0.6 points of satisfied prompts.",
     "SmolLM2 is the only judge that the study itself asks, and a judge that tells no more than half of the pairs apart decides no claim. "
-    "Any other is a further row and a further witness: `jominy audit --judge URL,model=NAME --pairs 3 --constraints rendering=mixed --mode "
-    "numbered --out OUT/audits/NAME`, once more with `--mode pointwise` into another folder of OUT/audits, and the study's command again. "
-    "Its model's name is kept, its address is not.",
+    "Any other is a further row and a further witness, on the same pairs: the study's command with `--judge URL,model=NAME`. Its model's "
+    "name is kept, its address is not. An audit of one's own that lies in OUT/audits/NAME is read likewise.",
     "Chosen verdicts are what SmolLM2 finds likeliest of the replies that can be read. Left to its own words it leaves most unread, so an "
     "endpoint that only gives words is another kind of judge; both stand in the table. The bound at recall on true 97 % takes a known "
     "truth to set, which no training run has, and its own error is in no interval.",

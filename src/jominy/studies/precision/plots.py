@@ -16,7 +16,8 @@ from jominy.studies.outcomes import percent
 from jominy.studies.points import difference_point
 from jominy.studies.precision.design import MATCHED, TRUE
 from jominy.studies.precision.grid import grid_cells
-from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, sides_of
+from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, levels_of
+from jominy.studies.precision.over_runs import mean_over, with_bounds
 from jominy.studies.precision.sections import ATTENTION, FURTHER, GRID, JUDGE, JUDGES_TITLE, grid_arms
 from jominy.studies.precision.told import NAMES, conditions, lead_on, mores, on_further, tests_of
 from jominy.studies.precision.witnesses import judged
@@ -155,7 +156,7 @@ def _way_plot(runs: StudyRuns) -> Plot:
         code="paid-and-true",
         section=GRID,
         title="What was paid and what was true",
-        caption="Mean training reward and mean truth of the same rollouts over steps, mean over seeds",
+        caption="Mean training reward and mean truth of the same rollouts over steps, mean over seeds with its 95 % interval",
         kind="line",
         x_label="step",
         y_label="mean",
@@ -170,10 +171,10 @@ def _ways(runs: StudyRuns, cell: str, arm: str) -> tuple[Point, ...]:
         ways = [np.array([np.nan if one is None else one for one in series[name]], dtype=np.float64) for series in found]
         length = min((len(way) for way in ways), default=0)
         if length:
-            mean_S = np.mean([way[:length] for way in ways], axis=0)
-            points += [
-                Point(label=label, x=step + 1.0, y=float(mean), group=label) for step, mean in enumerate(mean_S) if np.isfinite(mean)
-            ]
+            for step, values in enumerate(np.array([way[:length] for way in ways]).T.tolist()):
+                mean = mean_over([value for value in values if np.isfinite(value)], "")
+                if mean.value is not None:
+                    points.append(Point(label=label, x=step + 1.0, y=mean.value, low=mean.low, high=mean.high, group=label))
     return tuple(points)
 
 
@@ -183,24 +184,17 @@ def _attention_plot(runs: StudyRuns) -> Plot:
     for name in tests_of(runs):
         points = []
         for stretch, title in STRETCHES.items():
-            sides = sides_of(runs, [name], stretch)
-            if sides[0].size:
-                points += [
-                    Point(
-                        label=f"{title}, {when}",
-                        category=f"{title}, {when}",
-                        y=float(side_SP.mean()),
-                        side=when,
-                        text=f"{side_SP.mean():.2f}",
-                    )
-                    for when, side_SP in zip(("before", "after"), sides, strict=True)
-                ]
+            for when, level in zip(("before", "after"), levels_of(runs, [name], stretch), strict=True):
+                if level.value is not None:
+                    label, text = f"{title}, {when}", with_bounds(level)
+                    points.append(Point(label=label, category=label, y=level.value, low=level.low, high=level.high, side=when, text=text))
         panels.append(Panel(title=name, points=tuple(points), missing="No run has looked."))
     return Plot(
         code=ATTENTION,
         section=ATTENTION,
         title="Attention before and after training on hard constraints",
-        caption="Length-corrected attention to the constraint and to the two controls, before and after training on hard constraints",
+        caption="Length-corrected attention to the constraint and to the two controls, before and after training on hard constraints, with "
+        "95 % intervals",
         kind="dots",
         x_label="stretch",
         y_label="times an even look",

@@ -22,6 +22,7 @@ from jominy.records import Floats, Measure
 from jominy.studies.outcomes import percent, points
 from jominy.studies.precision.costs import cost_of, paired_costs, prices, reduction, step_of_score
 from jominy.studies.precision.design import FULL_MIX, MIX_FULL, MIX_REFINED, REFINE, REFINED
+from jominy.studies.precision.over_runs import mean_over
 from jominy.studies.precision.paper import FEWEST_SEEDS, LEAST_SAVING, LESS_TIME
 from jominy.studies.precision.told import RULE, SEEDS_NEEDED, base_more, cell_of, lead_on, moved_on, on_further, tests_of, verdict_of
 from jominy.studies.reading import Record, StudyRuns
@@ -113,10 +114,23 @@ def pays_after(runs: StudyRuns) -> str:
     costs, pilot = list(paired_seconds(runs).values()), pilot_seconds(runs)
     if not costs or pilot is None:
         return ""
-    saved = float(np.mean([whole - left for whole, left in costs]))
+    saved = mean_over([float((whole - left).mean()) for whole, left in costs], "seconds")
     taken = float(pilot.mean())
-    times = "in no number of runs" if saved <= 0 else f"in {taken / saved:.1f} runs"
-    return f" The pilot takes {taken:.0f} s and pays for itself {times}."
+    return f" The pilot takes {taken:.0f} s, measured once, and pays for itself {_in_runs(taken, saved)}."
+
+
+def _in_runs(taken: float, saved: Measure) -> str:
+    """After how many runs something is saved by them, with the ends that the interval of what one run saves gives.
+
+    >>> _in_runs(60, Measure(name="saved", value=30, low=20, high=40)), _in_runs(60, Measure(name="saved", value=30, low=-5, high=40))
+    ('in 2.0 runs [1.5, 3.0]', 'in 2.0 runs [1.5, never]')
+    """
+    if saved.value is None or saved.value <= 0:
+        return "in no number of runs"
+    if saved.low is None or saved.high is None:
+        return f"in {taken / saved.value:.1f} runs"
+    most = "never" if saved.low <= 0 else f"{taken / saved.low:.1f}"
+    return f"in {taken / saved.value:.1f} runs [{taken / saved.high:.1f}, {most}]"
 
 
 def price_words(runs: StudyRuns) -> str:

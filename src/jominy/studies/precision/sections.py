@@ -15,12 +15,14 @@ from jominy.formatting import number
 from jominy.measures.precision import Confusion
 from jominy.paying import COUNTS
 from jominy.records import Measure
+from jominy.studies.gains import Doubles
 from jominy.studies.outcomes import percent
 from jominy.studies.precision.design import ACCEPTS, BATCH, CONDITIONS, CUED, MATCHED, REFINE, REJECTS, TRUE, noise_arm
 from jominy.studies.precision.grid import factor_of, grid_cells, held_of
 from jominy.studies.precision.judges import at_the_bound
 from jominy.studies.precision.knowing import RECALL_TRUE
-from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, TIMES_EVEN, alone_of, beyond, fall_of, looks, sides_of
+from jominy.studies.precision.looking import CONSTRAINT, IRRELEVANT, NEUTRAL, TIMES_EVEN, alone_of, beyond, fall_of, levels_of, looks
+from jominy.studies.precision.over_runs import mean_over, rate_over, share_over, with_bounds
 from jominy.studies.precision.paper import PAPER_JUDGES
 from jominy.studies.precision.refinement import pays_after, price_words, refined_words, score_reductions, time_reductions
 from jominy.studies.precision.told import (
@@ -155,7 +157,7 @@ def _types_table(runs: StudyRuns, view: Further, gained: Gained) -> Table:
     for name in among(runs, "hard"):
         types = np.array(view.types.get(name, ()))
         for one in dict.fromkeys(types.tolist()):
-            start = [number(float(side_P[types == one].mean()), "share") for side_P in view.before[name]]
+            start = [with_bounds(share_over(side_P[types == one].tolist())) for side_P in view.before[name]]
             gains = [difference(lead_on(view, {title: 1.0}, [name], gained, one)[0]) for title in conditions(runs)]
             rows.append((f"{name}: {one}", " / ".join(start), *gains))
     header = ("further task: type", "start, asked / unasked, %", *conditions(runs))
@@ -173,23 +175,22 @@ def _paid_table(runs: StudyRuns) -> Table:
     return table_of(("condition", *PAID_HEADER), rows, caption="What was paid on the training prompts, and what was true", folded=True)
 
 
-PAID_HEADER = ("met: false accepts / rejects, %", "reward rose, points", "gold rose, points", "flagged")
+PAID_HEADER = ("false accepts / rejects, %, first step", "all counted", "reward rose, points", "gold rose, points", "flagged")
 
 
-def _paid_entries(runs: StudyRuns, cell: str, arm: str) -> tuple[str, str, str, str]:
+def _paid_entries(runs: StudyRuns, cell: str, arm: str) -> tuple[str, str, Entry, Entry, str]:
     """Under `PAID_HEADER`."""
     watches, held = [more["watch"] for more in mores(runs, cell, arm).values()], held_of(runs, cell, arm)
-    rises = [_mean_of([watch["rises"][name][0] for watch in watches]) for name in ("paid", "gold")]
-    reward, gold = ("–" if rise is None else signed(rise, "share") for rise in rises)
-    return _met(watches), reward, gold, f"{sum(one in HACKED for one in held)} of {len(held)}"
+    reward, gold = (difference(mean_over([watch["rises"][name][0] for watch in watches])) for name in ("paid", "gold"))
+    return *_met(watches), reward, gold, f"{sum(one in HACKED for one in held)} of {len(held)}"
 
 
 def _grid_section(runs: StudyRuns) -> Section:
     text = (
-        "`factor` is 1 - FPR - FNR, what independent errors leave of the expected advantage; `met` is the rate of false accepts and false "
-        "rejects over the first step's rollouts, before anything is learned, and over all that were counted; `cue` the share of "
-        "rollouts that show it, first and last step; `flagged` counts runs whose reward goes away from the truth, by the rule of "
-        "`measures.hacking`."
+        "`factor` is 1 - FPR - FNR, what independent errors leave of the expected advantage; false accepts and false rejects were counted "
+        "over the first step's rollouts, before anything is learned, and over all steps that count; `cue` is the share of rollouts that "
+        "show it, first and last step; `flagged` counts runs whose reward goes away from the truth, by the rule of `measures.hacking`. "
+        "Intervals are over runs."
     )
     tables = [_grid_table(runs, group, cell) for group, cell in grid_cells(runs).items()]
     return Section(code=GRID, title="The noise grid", text=text, tables=tuple(tables))
@@ -210,50 +211,42 @@ def _grid_table(runs: StudyRuns, group: str, cell: str) -> Table:
         if not runs.has(cell, arm):
             continue
         share = runs.share("share", {cell: {arm: 1.0}})[0]
-        met, *rises_and_flags = _paid_entries(runs, cell, arm)
+        first, every, reward, gold, flagged = _paid_entries(runs, cell, arm)
         rows.append(
             (
                 runs.title(arm),
                 number(factor_of(kind, rate), "share"),
                 difference(runs.gain("gain", [cell], {arm: 1.0})),
                 "–" if share.value is None else percent(share),
-                met,
+                first,
+                every,
                 _cue_way(list(mores(runs, cell, arm).values())),
-                *rises_and_flags,
+                reward,
+                gold,
+                flagged,
             )
         )
-    header = ("reward", "factor, %", "gain, points", "share of the true gain", PAID_HEADER[0], "cue, %", *PAID_HEADER[1:])
+    header = ("reward", "factor, %", "gain, points", "share of the true gain", *PAID_HEADER[:2], "cue, %", *PAID_HEADER[2:])
     return table_of(header, rows, caption=f"`{cell}`")
 
 
-def _mean_of(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _met(watches: Sequence[Record]) -> tuple[str, str]:
+    """False accepts among the wrong and false rejects among the right: of the first step, and of all that were counted."""
+    counts = [np.array(watch["met"], dtype=np.float64)[:, 1:] for watch in watches if watch["met"]]
+    return _errors_met([one[0] for one in counts]), _errors_met([one.sum(axis=0) for one in counts])
 
 
-def _met(watches: Sequence[Record]) -> str:
-    """Rates of the first step and of all that were counted, over runs."""
-    counts = [np.array(watch["met"], dtype=np.float64) for watch in watches if watch["met"]]
-    if not counts:
-        return "–"
-    first, every = np.sum([one[0, 1:] for one in counts], axis=0), np.sum([one[:, 1:].sum(axis=0) for one in counts], axis=0)
-    said = []
-    for one in (first, every):
-        of = dict(zip(COUNTS, one.tolist(), strict=True))
-        accepted, rejected = _rate(of["false_accepts"], of["true_rejects"]), _rate(of["false_rejects"], of["true_accepts"])
-        said.append(f"{accepted} / {rejected}")
-    return " then ".join(said)
-
-
-def _rate(hits: float, others: float) -> str:
-    return "–" if hits + others == 0 else number(hits / (hits + others), "share")
+def _errors_met(counts: Sequence[Doubles]) -> str:
+    """Of one row of counts a run."""
+    of = [dict(zip(COUNTS, one.tolist(), strict=True)) for one in counts]
+    accepted = rate_over([one["false_accepts"] for one in of], [one["true_rejects"] for one in of])
+    rejected = rate_over([one["false_rejects"] for one in of], [one["true_accepts"] for one in of])
+    return f"{with_bounds(accepted)} / {with_bounds(rejected)}" if of else "–"
 
 
 def _cue_way(found: Sequence[Record]) -> str:
     ways = [more["cue"] for more in found if more["cue"]]
-    if not ways:
-        return "–"
-    return f"{number(float(np.mean([way[0] for way in ways])), 'share')} to {number(float(np.mean([way[-1] for way in ways])), 'share')}"
+    return " to ".join(with_bounds(share_over([way[end] for way in ways])) for end in (0, -1)) if ways else "–"
 
 
 def _refinement_section(runs: StudyRuns) -> Section:
@@ -264,7 +257,8 @@ def _refinement_section(runs: StudyRuns) -> Section:
     why = "; ".join(f"{count} {reason}" for reason, count in pool["why"].items())
     text = (
         f"{refined_words(runs)} What was done: {why or 'nothing'}. The pilot drew {pool['pilot']['num_responses']} responses in "
-        f"{sum(pool['pilot']['seconds'].values()):.0f} s.{pays_after(runs)} Times are with {price_words(runs)}; the simulated needs none."
+        f"{sum(pool['pilot']['seconds'].values()):.0f} s, once.{pays_after(runs)} "
+        f"Times are with {price_words(runs)}; the simulated needs none."
     )
     times, (scores, reached, num_seeds) = time_reductions(runs), score_reductions(runs)
     rows = [(f"a run of as many steps, {how}", percent(measure)) for how, measure in times.items()]
@@ -307,8 +301,8 @@ def _alone(runs: StudyRuns, tests: Sequence[str]) -> str:
 
 
 def _way(runs: StudyRuns, tests: Sequence[str], stretch: str) -> str:
-    sides = sides_of(runs, tests, stretch)
-    return " to ".join(number(float(side_SP.mean())) for side_SP in sides) if sides[0].size else "–"
+    sides = levels_of(runs, tests, stretch)
+    return "–" if sides[0].value is None else " to ".join(with_bounds(side) for side in sides)
 
 
 def _look_entry(measure: Measure) -> Entry:
@@ -318,7 +312,7 @@ def _look_entry(measure: Measure) -> Entry:
 
 
 def _heads(runs: StudyRuns, name: str) -> str:
-    """Shares of heads that moved by more than a tenth, mean over seeds."""
+    """Shares of heads that moved by more than a tenth, over seeds."""
     pairs = [found[name]["heads"].get(CONSTRAINT) for found in looks(runs).values()]
     known = [pair for pair in pairs if pair is not None]
-    return " / ".join(number(float(np.mean([pair[side] for pair in known])), "share") for side in (0, 1)) if known else "–"
+    return " / ".join(with_bounds(share_over([pair[side] for pair in known])) for side in (0, 1)) if known else "–"

@@ -223,6 +223,36 @@ def test_multiif(folder):
         load_task("multiif:turns=3")
 
 
+def test_multiif_of_the_hub(folder, monkeypatch):
+    """The same rows as the hub gives them, by split; and a hub that cannot be reached."""
+    pytest.importorskip("if_verifiable", reason="needs if-verifiable (the tasks extra)")
+    datasets = pytest.importorskip("datasets", reason="needs datasets (the tasks extra)")
+    row = {"key": "1:en", "language": "English", **turn(1, "Say a.", ["punctuation:no_comma"], [{}])}
+    row |= turn(2, "Add b.", ["punctuation:no_comma"], [{}])
+    asked: list[str] = []
+
+    def hub(name):
+        asked.append(name)
+        return datasets.DatasetDict({"train": datasets.Dataset.from_list([row])})
+
+    monkeypatch.setattr(datasets, "load_dataset", hub)
+    task = load_task("multiif:turns=2")
+    assert asked == ["facebook/Multi-IF"]
+    (prompt,) = task.prompts(9, 0)
+    assert (prompt.messages[0].content, task.reward(prompt, "a, b").value) == ("Say a.\n\nAdd b.", 0.0)
+    assert "2 requests in one message" in task.summary
+    row["turn_1_kwargs"] = "{"
+    with pytest.raises(ValueError, match=r"facebook/Multi-IF, train row 0: turn 1 is not in the published form"):
+        load_task("multiif")
+
+    def offline(name):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(ValueError, match=r"facebook/Multi-IF cannot be read from the hub \(no route\); put multiif.csv in a folder"):
+        load_task("multiif")
+
+
 @pytest.mark.skipif(not (DATA / "followbench").is_dir(), reason="needs the published FollowBench")
 def test_published_followbench(monkeypatch):
     monkeypatch.setenv("JOMINY_DATA", str(DATA))

@@ -91,7 +91,10 @@ def prompt_spans(engine: LocalEngine, prompt: Prompt, spans: Mapping[str, CharSp
     plain = prompt.raw or engine.tokenizer.chat_template is None
     encoded = engine.tokenizer(text, add_special_tokens=plain, return_offsets_mapping=True)
     if list(encoded["input_ids"]) != engine.encode(prompt):
-        raise ValueError(f"the tokens of prompt {prompt.id} are not those of its rendered text, so no span can be placed in them")
+        raise ValueError(
+            f"the tokens of prompt {prompt.id} are not those of its rendered text, so no span can be placed in them; write the prompt "
+            "without the tokenizer's special tokens, or leave it out"
+        )
     names = (*spans, *REST)
     task, template, sink = (names.index(name) for name in REST[:3])
     ranges = list(spans.values())
@@ -105,7 +108,10 @@ def prompt_spans(engine: LocalEngine, prompt: Prompt, spans: Mapping[str, CharSp
     name_S[:1] = sink
     for number, name in enumerate(spans):
         if not (name_S == number).any():
-            raise ValueError(f"prompt {prompt.id}: no token of the model is that of '{name}', characters {ranges[number]}")
+            raise ValueError(
+                f"prompt {prompt.id}: no token of the model is that of '{name}', characters {ranges[number]}: its tokens are shared with "
+                "what stands beside it; give the span another border"
+            )
     return PromptSpans(names=names, name_S=name_S)
 
 
@@ -174,7 +180,10 @@ def _rendered(engine: LocalEngine, prompt: Prompt) -> tuple[str, int]:
     before, _, after = marked.partition(MARK)
     said = text[len(before) : len(text) - len(after)]
     if marked.count(MARK) != 1 or before + said + after != text or said not in (content, content.strip()):
-        raise ValueError(f"the chat template of '{engine.name}' does not write the last message of prompt {prompt.id} as it is")
+        raise ValueError(
+            f"the chat template of '{engine.name}' does not write the last message of prompt {prompt.id} as it is, so spans cannot be "
+            "placed; leave the prompt out, or use a raw prompt (`Prompt(raw=True)`)"
+        )
     trimmed = 0 if said == content else len(content) - len(content.lstrip())
     return text, len(before) - trimmed
 

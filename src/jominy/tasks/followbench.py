@@ -141,7 +141,7 @@ def _read_options(options: str) -> tuple[Sequence[str], Sequence[int], bool, Pat
 
 def _prompts(task: str, path: Path, category: str) -> list[Prompt]:
     if not path.is_file():
-        raise ValueError(f"followbench: there is no file {path}")
+        raise ValueError(f"followbench: there is no file {path}; the set has one for each of {', '.join(CATEGORIES)}, as published")
     examples: dict[int, dict[int, dict[str, Any]]] = {}
     for row in read_json_rows(path, COLUMNS):
         examples.setdefault(row["example_id"], {})[row["level"]] = row

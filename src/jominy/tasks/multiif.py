@@ -54,9 +54,10 @@ def make(options: str = "") -> Task:
     if not prompts:
         known = ", ".join(sorted(languages)) or "no rows"
         raise ValueError(f"multiif: no prompts in language {language!r} with {turns} turns; there are {known}")
+    asked = f"{turns} requests in one message (published turn by turn)" if turns > 1 else "the first turn"
     return Task(
         name=name,
-        summary=f"{len(prompts)} prompts of {turns} turns with verifiable instructions, {mode}, all of them followed",
+        summary=f"{len(prompts)} prompts, {asked}, with verifiable instructions, {mode}, all of them followed",
         prompts=functools.partial(sample, "multiif", prompts),
         reward=InstructionReward("ifeval", loose=mode == "loose"),
         lenient=InstructionReward("ifeval", loose=True),

@@ -85,7 +85,7 @@ def check_row(where: str, row: Any, needed: dict[str, type]) -> None:
     """Nothing, when the row has these keys of these types; else a ValueError that names the first it lacks."""
     for key, kind in needed.items():
         if not isinstance(row, dict) or not isinstance(row.get(key), kind):
-            raise ValueError(f"{where}: needs {key!r} ({kind.__name__})")
+            raise ValueError(f"{where}: needs {key!r} ({kind.__name__}), as in the published files")
 
 
 def sample(name: str, prompts: Sequence[Prompt], num_prompts: int, seed: int) -> list[Prompt]:

@@ -13,6 +13,7 @@ import pytest
 
 from jominy.reporting import report
 from jominy.reporting.study import study_page_of
+from jominy.studies import sections
 from jominy.studies.concluding import conclude
 from jominy.studies.results import write_results
 from jominy.studies.writing import readme_of, write_study
@@ -79,6 +80,16 @@ def test_an_arm_that_is_not_planned_is_said_with_its_reason(results):
     assert "not run |" not in gains
     assert f"low entropy ({slow})" in page
     assert "random in <code>smollm2, title</code> (" in page
+
+
+@pytest.mark.parametrize(("most", "told"), [(2, "random, low entropy ("), (1, "2 other arms (")])
+def test_of_many_arms_that_are_not_planned_the_number_is_told(results, monkeypatch, most, told):
+    monkeypatch.setattr(sections, "MOST_NAMED", most)
+    cells = [cell["name"] for cell in results["cells"] if cell["group"] == "smollm2"]
+    pairs = [{"cell": cell, "arm": arm, "why": "elsewhere"} for cell in cells for arm in ("random", "entropy")]
+    runs = [run for run in results["runs"] if (run["cell"], run["arm"]) not in {(pair["cell"], pair["arm"]) for pair in pairs}]
+    text, _ = shown(results | {"runs": runs, "not_defined": [*results["not_defined"], *pairs]})
+    assert told + "elsewhere" in text.split("Cells of `smollm2`")[1]
 
 
 def test_kl_has_a_table_of_its_own(results):

@@ -19,6 +19,8 @@ from jominy.studies.outcomes import bounds
 Row = tuple[Entry, ...]
 GAINS = "gains"
 """Code of the section with the gains, and of the plot in it."""
+MOST_NAMED = 12
+"""So many arms that a group leaves out for one reason are named; of more their number is told."""
 
 
 def row(*entries: str | Entry) -> Row:
@@ -109,7 +111,10 @@ def _left_out(found: Conclusion, cells: Sequence[CellBase]) -> str:
         if here:
             where = "" if len(here) == len(names) else " in " + " and ".join(f"`{name}`" for name in here)
             arms.setdefault((one.why, where), []).append(titles[one.arm])
-    said = [f"{', '.join(of_why)}{where} ({why})" for (why, where), of_why in arms.items()]
+    said = [
+        f"{', '.join(of_why) if len(of_why) <= MOST_NAMED else f'{len(of_why)} other arms'}{where} ({why})"
+        for (why, where), of_why in arms.items()
+    ]
     return f"Not planned: {'; '.join(said)}." if said else ""
 
 

@@ -118,6 +118,13 @@ def test_the_page_shows_sections_and_draws_plots(found):
     assert base["x"] == [10]
 
 
+@pytest.mark.parametrize(("code", "name"), [("kl", "KL"), ("paid-and-true", "Paid and true"), ("clarity", "Clarity")])
+def test_the_navigation_names_sections_by_their_codes(found, code, name):
+    stored = json.loads(json.dumps(found.to_json()))
+    stored["sections"][0]["code"] = code
+    assert f'<a href="#{code}">{name}</a>' in study_page_of(stored)
+
+
 def test_what_a_claim_says_of_an_arm_by_its_code_name(found):
     stored = json.loads(json.dumps(found.to_json()))
     stored["claims"][0] |= {"found": "more than `sft <b>`", "rule": "by `S`"}

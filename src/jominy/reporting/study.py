@@ -26,6 +26,8 @@ Record = Mapping[str, Any]
 CONCLUSION_FILE = "conclusion.json"
 AGREEMENT = {"agrees": "good", "disagrees": "stop", "cannot tell": "watch"}
 """Verdict -> the colour and icon it shares with a severity."""
+ABBREVIATED = {"kl": "KL"}
+"""Code of a section -> what the navigation calls it, where that is no word."""
 FIGURE = re.compile(r"[+−-]?\d[\d.,e−-]*( %)?|–")
 """What is set flush right."""
 
@@ -88,7 +90,7 @@ def _section_of(section: Record, plots: Sequence[Record]) -> dict[str, Any]:
     here = [plot for plot in plots if plot["section"] == section["code"]]
     return {
         **section,
-        "name": section["code"].replace("-", " ").capitalize(),
+        "name": ABBREVIATED.get(section["code"], section["code"].replace("-", " ").capitalize()),
         "plots": [{"title": plot["title"], "caption": plot["caption"], "cards": cards_of(plot)} for plot in here],
         "tables": [{**table, "numeric": _numeric(table)} for table in section["tables"]],
     }

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from jominy.rewards.endpoint import REPLY_BYTES, Endpoint
-from jominy.rewards.judge import FIRST_FAILURES, EndpointJudge
+from jominy.rewards.judge import FIRST_FAILURES, EndpointJudge, Judge
 from tests.test_judge import always, asks, endpoint_at, said, served
 
 
@@ -64,16 +65,30 @@ def wire(talk: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[byte
             with suppress(OSError):
                 while True:
                     caller = listening.accept()[0]
-                    heard.append(caller.recv(1 << 16))
                     with suppress(OSError):  # who called has hung up
+                        heard.append(request_from(caller))
                         talk(caller)
                     caller.close()
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1", heard
-        listening.shutdown(socket.SHUT_RDWR)
-        thread.join(timeout=30)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1", heard
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(timeout=30)
+
+
+def request_from(caller: socket.socket) -> bytes:
+    """All of it, so that nothing of it is left when the call is ended: that would be no end, but a reset."""
+    heard = b""
+    while b"\r\n\r\n" not in heard:
+        heard += caller.recv(1 << 16)
+    head, _, body = heard.partition(b"\r\n\r\n")
+    length = int(next(line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")))
+    while len(body) < length:
+        body += caller.recv(1 << 16)
+    return head + body
 
 
 WHOLE = b'{"choices": [{"message": {"content": "yes"}}]}'
@@ -115,7 +130,7 @@ def test_an_error_whose_words_never_come_is_that_error(status, kind, calls, body
         caller.recv(1)
 
     with wire(talk) as (url, heard):
-        found = replace(endpoint_at(url), timeout_s=0.1).ask(asks("a")[0])
+        found = replace(endpoint_at(url), timeout_s=0.5).ask(asks("a")[0])
     assert (found.kind, len(heard)) == (kind, calls)
     assert f"HTTP {status[:3]}: {status[4:]}" in found.note
 
@@ -175,23 +190,68 @@ def test_who_wants_the_other_name_of_the_length_is_asked_with_it_from_then_on():
         assert len(seen) == 2, "who wants neither is not asked for ever"
 
 
-def test_who_refuses_every_question_alike_is_told_after_a_few():
+def judge_of(url: str, folder: Path) -> Judge:
+    answer = EndpointJudge(endpoint=endpoint_at(url), workers=1).answer
+    return Judge(name=f"{url},model=m", model="m", max_tokens=64, answer=answer, folder=folder)
+
+
+def test_who_refuses_every_question_alike_is_told_after_a_few(tmp_path):
+    """Also when they are asked one by one, as a small training step does."""
     no = {"error": {"message": "temperature 0 is not supported"}}
+    told = r"refused each of the first 8 questions: HTTP 400: temperature 0 is not supported; what"
     with served(always(no, 400)) as (url, seen):
-        judge = EndpointJudge(endpoint=endpoint_at(url), workers=1)
-        with pytest.raises(ValueError, match=r"refused each of the first 8 questions: HTTP 400: temperature 0 is not supported; check"):
-            list(judge.answer(asks(*map(str, range(30)))))
+        with pytest.raises(ValueError, match=told):
+            judge_of(url, tmp_path).ask(asks(*map(str, range(30))))
         assert FIRST_FAILURES <= len(seen) <= FIRST_FAILURES + 1
+        judge = judge_of(url, tmp_path)
+        for number in range(FIRST_FAILURES - 1):
+            assert judge.ask(asks(str(number)))[0].kind == "refused"
+        with pytest.raises(ValueError, match=told):
+            judge.ask(asks("last"))
 
 
-def test_but_not_who_has_said_something_or_refuses_each_for_a_reason_of_its_own():
+def test_but_not_who_has_said_something_or_refuses_each_for_a_reason_of_its_own(tmp_path):
     def answer(body):
         text = body["messages"][0]["content"]
         return (200, said("yes"), {}) if text == "good" else (400, {"error": text if text.startswith("own") else "no"}, {})
 
+    alike = asks(*map(str, range(9)))
     with served(answer) as (url, _):
-        judge = EndpointJudge(endpoint=endpoint_at(url), workers=1)
-        own = [f"own {number}" for number in range(9)]
-        assert {found.kind for _, found in judge.answer(asks(*own))} == {"refused"}
-        assert [found.kind for _, found in judge.answer(asks("good"))] == ["said"]
-        assert {found.kind for _, found in judge.answer(asks(*map(str, range(9))))} == {"refused"}
+        judge = judge_of(url, tmp_path / "own")
+        assert {found.kind for found in judge.ask(asks(*(f"own {number}" for number in range(9))))} == {"refused"}
+        judge = judge_of(url, tmp_path)
+        assert [found.kind for found in judge.ask(asks("good"))] == ["said"]
+        assert {found.kind for found in judge.ask(alike)} == {"refused"}
+        # the next run asks what was refused once more, and first
+        assert {found.kind for found in judge_of(url, tmp_path).ask(alike)} == {"refused"}
+        with pytest.raises(ValueError, match="refused each of the first 8"):
+            judge_of(url, tmp_path / "another").ask(alike)
+
+
+def test_a_redirect_is_an_answer_and_nothing_is_sent_elsewhere():
+    elsewhere = {"Location": "http://127.0.0.1:1/v1/chat/completions"}  # where nobody is: to go there would be a failure
+    with served(lambda body: (302, "", elsewhere)) as (url, seen):
+        found = endpoint_at(url).ask(asks("a")[0])
+    assert (found.kind, len(seen)) == ("refused", 1)
+    assert "HTTP 302" in found.note
+
+
+def test_who_names_the_other_length_without_meaning_it_is_asked_as_before():
+    def answer(body):
+        if body["messages"][0]["content"] == "long":
+            return 400, {"error": {"message": "'max_tokens' or 'max_completion_tokens' is too large"}}, {}
+        return 200, said("yes"), {}
+
+    with served(answer) as (url, seen):
+        endpoint = endpoint_at(url)
+        assert endpoint.ask(asks("long")[0]).kind == "refused"
+        assert endpoint.ask(asks("short")[0]).text == "yes"
+    assert ["max_tokens" in body for body in seen] == [True, False, True]
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 9999", "Content-Length: " + "9" * 5000])
+def test_a_length_beside_chunks_counts_nothing(head):
+    size = f"{len(WHOLE):x}".encode()
+    sent = f"HTTP/1.1 200 OK\r\n{head}\r\nTransfer-Encoding: chunked\r\n\r\n".encode() + size + b"\r\n" + WHOLE + b"\r\n0\r\n\r\n"
+    with wire(lambda caller: caller.sendall(sent)) as (url, _):
+        assert endpoint_at(url).ask(asks("a")[0]).text == "yes"

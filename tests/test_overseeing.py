@@ -18,7 +18,7 @@ from jominy import grading
 from jominy.cli import main
 from jominy.overseeing import oversee, oversight_of
 from jominy.oversight import Oversight
-from jominy.paying import audit_line, pay_line
+from jominy.paying import audit_line, matrices_of, pay_line
 from jominy.printing_training import print_held, print_oversight
 from jominy.records import Prompt, Reward, Rollout
 from jominy.reporting import report
@@ -172,6 +172,14 @@ def test_kinds_have_courses_of_their_own_since_code_is_never_wrong():
     names = [course.name for course in (oversight_of(steps, [], alone) or found).courses]
     assert "recall on false, constraints" in names
     assert "constraints that hold" not in names, "no step told"
+
+
+def test_kinds_of_an_older_run_have_the_rates_of_their_counts():
+    counts = {"true_accepts": 6, "false_accepts": 2, "false_rejects": 0, "true_rejects": 1, "num_unscored": 0}
+    found = matrices_of([{"step": 4, "by_kind": {"hard": counts, "soft": counts}, "constraints": counts, "responses": None}])
+    assert list(found) == ["soft constraints", "hard constraints"]
+    (line,) = found["soft constraints"]
+    assert (line["step"], line["recall_false"]["value"], line["precision"]["value"]) == (4, pytest.approx(1 / 3), pytest.approx(6 / 8))
 
 
 def test_each_kind_has_its_interval():

@@ -129,8 +129,16 @@ def matrices_of(audits: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str,
     else:
         found = {"constraints": [(line["step"], line.get("constraints")) for line in audits]}
     found["responses"] = [(line["step"], line.get("responses")) for line in audits]
-    there = {name: [{**one, "step": step} for step, one in lines if isinstance(one, Mapping)] for name, lines in found.items()}
+    there = {name: [{**_rated(one), "step": step} for step, one in lines if isinstance(one, Mapping)] for name, lines in found.items()}
     return {name: lines for name, lines in there.items() if lines}
+
+
+def _rated(matrix: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With its rates: lines of runs that began before kinds had any hold counts alone."""
+    if "recall_false" in matrix:
+        return matrix
+    counts = Counts(**{name: int(matrix.get(name) or 0) for name in COUNTS})
+    return {**matrix, "recall_false": {"value": counts.recall_false}, "precision": {"value": counts.precision}}
 
 
 def _response_table(rollouts: Sequence[Rollout], prompts: Mapping[str, Prompt], success: float) -> ConfusionTable | None:

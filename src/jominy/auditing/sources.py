@@ -83,8 +83,8 @@ def _of_run(path: Path, truth: TruthSpec) -> Source:
     if not with_constraints:
         tasks = ", ".join(sorted({prompt.task for prompt in prompts.values()}))
         raise ValueError(
-            f"{path}: the prompts of task {tasks} carry no constraints one by one (info['constraints']), as those of `constraints:`, "
-            "followbench and cfbench do, so there is nothing to judge and compare; give --labelled FILE"
+            f"{path}: the prompts of task {tasks} carry no constraints one by one (info['constraints']), as those of `constraints:` do, so "
+            "there is nothing that could be judged and compared with code; give --labelled FILE"
         )
     rows = folder.rollouts(["prompt_id", "index", "text"]).to_pylist()
     rows = [row for row in rows if row["prompt_id"] in with_constraints and row["index"] < truth.responses]

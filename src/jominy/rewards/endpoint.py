@@ -6,7 +6,7 @@
     403                                         "failed" at once: some hosts refuse a single question so
     401, 404                                    ValueError: the key, the address or the model is wrong, and so would every question be
     a reply cut at max_tokens                   "cut": no text; asked again it would be cut again
-    400, 422 that name `max_completion_tokens`  asked again with that field, and so is every question from then on
+    400, 422 that name `max_completion_tokens`  asked again with that field; where that helps, so is every question from then on
     any other refusal, a reply without text     "refused": no text, and why; the next question may fare better
 
 The key is in no message and in no repr, not even where an endpoint repeats it, as it is or escaped as JSON does: it is taken out of all
@@ -122,10 +122,8 @@ class Endpoint:
     """Before the second attempt; doubled from there on."""
     heard: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
     """Set once anything has answered there, whoever asked."""
-    spoken: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
-    """Set once it has answered with words."""
     late: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
-    """Set once it has asked for `max_completion_tokens`."""
+    """Set once it has answered a question that names the length `max_completion_tokens`, after it had refused the other name."""
 
     def __post_init__(self) -> None:
         """Refuses what cannot stand in a header, without showing it: `http.client` would."""
@@ -149,24 +147,26 @@ class Endpoint:
     def _reply_to(self, messages: Messages, stop: threading.Event) -> tuple[Reply, int]:
         """The reply and how many attempts it took."""
         attempt, why = 0, STOPPED
+        length = LENGTH_OF_LATE if self.late.is_set() else LENGTH
         while not stop.is_set():
             attempt += 1
             most, wait_s = self.attempts, self.first_wait_s * 2 ** (attempt - 1)
-            length = LENGTH_OF_LATE if self.late.is_set() else LENGTH
             try:
                 answered = self._post(messages, length)
             except (OSError, http.client.HTTPException) as error:
-                why = self._without_key(str(error) or type(error).__name__)
+                why = " ".join(self._without_key(str(error) or type(error).__name__).split())[:SHOWN_OF_ERROR]
                 most = most if self.heard.is_set() else min(most, self.attempts_unheard)
             else:
                 self.heard.set()
                 if answered.status < 300:
+                    if length == LENGTH_OF_LATE:
+                        self.late.set()
                     return self._text_of(answered.body), attempt
                 why = f"HTTP {answered.status}: {self._said(answered)}"
                 if answered.status in WRONG:
                     raise ValueError(self.complaint(f"{why} ({WRONG[answered.status]})"))
-                if length == LENGTH and answered.status in MISUNDERSTOOD and LENGTH_OF_LATE in why:
-                    self.late.set()
+                if length == LENGTH and answered.status in MISUNDERSTOOD and LENGTH_OF_LATE.encode() in answered.body[:ERROR_BYTES]:
+                    length = LENGTH_OF_LATE
                     continue
                 if answered.status not in BUSY:
                     return Reply(text=None, note=why, kind="failed" if answered.status == FORBIDDEN else "refused"), attempt
@@ -183,7 +183,6 @@ class Endpoint:
         body = json.dumps({"model": self.model, "messages": turns, "temperature": 0, length: self.max_tokens}).encode()
         request = urllib.request.Request(f"{self.url}/chat/completions", data=body, headers={"Content-Type": "application/json"})
         if self.key:
-            # unredirected: another host that the endpoint points at is not shown the key
             request.add_unredirected_header("Authorization", f"Bearer {self.key}")
         return post(request, self.timeout_s, REPLY_BYTES)
 
@@ -231,7 +230,6 @@ class Endpoint:
             return Reply(text=None, note=cut_off(self.max_tokens), kind="cut", usage=usage)
         if not isinstance(text, str):
             return Reply(text=None, note="the endpoint sent a completion without text", kind="refused", usage=usage)
-        self.spoken.set()
         return Reply(text=self._without_key(text), usage=usage)
 
 

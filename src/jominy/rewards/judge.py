@@ -44,7 +44,7 @@ ENDPOINT_OPTIONS = {"model": "", "key": DEFAULT_KEY, "max_tokens": "4096", "time
 ANSWERS = ("choice", "free")
 LOCAL_OPTIONS = {"max_tokens": "256", "answers": ANSWERS[0]}
 FIRST_FAILURES = 8
-"""When so many questions fail before any is answered, it is not the questions."""
+"""When so many questions fail before any is answered, or are refused for one reason, it is not the questions."""
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 """Names that are shown in messages; anything else behind key= may be the key itself."""
 FORMS = "http://localhost:8000/v1,model=NAME for an endpoint, or local:smollm2 for a model on this machine"
@@ -99,7 +99,8 @@ class Judge:
             forms: of each question what can be read of a reply, for a judge that chooses; None asks freely.
 
         Raises:
-            ValueError: the judge cannot be reached, or cannot choose; says what to do.
+            ValueError: the judge cannot be reached, cannot choose, or refused the first `FIRST_FAILURES` questions of all for one and the
+                same reason: a field that it does not take, say. Says what to do.
         """
         answers = self.answers if forms is not None else "free"
         keys = [self.key(messages, answers) for messages in questions]
@@ -113,6 +114,7 @@ class Judge:
         for place, reply in self._answers([questions[at] for at in places.values()], forms and [forms[at] for at in places.values()]):
             key = order[place]
             self.meter.add(reply)
+            self._check_refusals()
             if reply.text is None:
                 self.unanswered[key] = reply
             if reply.kind in ("said", "cut"):
@@ -121,6 +123,27 @@ class Judge:
             on_reply(times[key])
         self.meter.wait(time.monotonic() - started)
         return [replies[key] for key in keys]
+
+    def _check_refusals(self) -> None:
+        """Ends what would be refused for ever."""
+        why = self.meter.refused
+        if len(why) == FIRST_FAILURES and len(set(why)) == 1 and not self._remembers_words():
+            raise ValueError(
+                f"judge {self.name} refused each of the first {FIRST_FAILURES} questions: {why[0]}; what it asks for has to be changed "
+                "there, or take another judge"
+            )
+
+    def _remembers_words(self) -> bool:
+        """Whether it has said anything in an earlier run: of such a run the questions that it refused are asked first."""
+        ours = (address_of(self.name), self.model)
+        for file in self.folder.glob("*/*.json"):
+            try:
+                found = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            if isinstance(found, dict) and isinstance(found.get("text"), str) and (found.get("address"), found.get("model")) == ours:
+                return True
+        return False
 
     def key(self, messages: Messages, answers: Answers = "free") -> str:
         """What a reply is remembered under."""
@@ -212,8 +235,8 @@ class EndpointJudge:
         """Replies as they come; an error ends it, and what was not begun is not asked.
 
         Raises:
-            ValueError: key, address or model are wrong, the first `FIRST_FAILURES` questions failed all or were refused alike, or as many
-                in a row had no answer after every attempt: then each further one would take as long.
+            ValueError: key, address or model are wrong, the first `FIRST_FAILURES` questions failed all, or as many in a row had no answer
+                after every attempt: then each further one would take as long.
         """
         waiting: SimpleQueue[int] = SimpleQueue()
         for place in range(len(questions)):
@@ -250,8 +273,7 @@ class EndpointJudge:
             done.put(None)
 
     def _collected(self, done: SimpleQueue[tuple[int, Reply | ValueError] | None], num_workers: int) -> Iterator[tuple[int, Reply]]:
-        first: list[Reply] = []
-        silent = 0
+        num_failed, answered, silent = 0, False, 0
         while num_workers:
             found = done.get()
             if found is None:
@@ -260,28 +282,15 @@ class EndpointJudge:
             place, reply = found
             if isinstance(reply, ValueError):
                 raise reply
-            if len(first) < FIRST_FAILURES:
-                first.append(reply)
-                self._check_first(first)
+            answered = answered or reply.kind != "failed"
+            num_failed += 1
+            if not answered and num_failed == FIRST_FAILURES:
+                raise ValueError(self.endpoint.complaint(f"the first {num_failed} questions all failed, the last one: {reply.note}"))
             # a question that is refused fails at once; who hangs takes all attempts, and minutes, for each
             silent = silent + 1 if reply.kind == "failed" and reply.usage.attempts >= self.endpoint.attempts else 0
             if silent == FIRST_FAILURES:
                 raise ValueError(self.endpoint.complaint(f"{silent} questions in a row had no answer, the last one: {reply.note}"))
             yield place, reply
-
-    def _check_first(self, first: Sequence[Reply]) -> None:
-        """Ends what has begun with failures alone, or with one refusal again and again: a field that the endpoint does not take, say.
-
-        Raises:
-            ValueError: so it is.
-        """
-        if len(first) < FIRST_FAILURES:
-            return
-        last = first[-1]
-        if all(reply.kind == "failed" for reply in first):
-            raise ValueError(self.endpoint.complaint(f"the first {len(first)} questions all failed, the last one: {last.note}"))
-        if not self.endpoint.spoken.is_set() and all((reply.kind, reply.note) == ("refused", last.note) for reply in first):
-            raise ValueError(self.endpoint.complaint(f"it refused each of the first {len(first)} questions: {last.note}"))
 
 
 def read_judge(spec: str, environment: Mapping[str, str] = os.environ) -> EndpointJudge | LocalJudge:

@@ -207,8 +207,8 @@ def _text_of(prompt: Prompt, constraints: Sequence[Mapping[str, Any]], place: in
     text = constraints[place].get("text")
     if not isinstance(text, str) or not text.strip():
         raise ValueError(
-            f"constraint {place} of prompt {prompt.id} of task {prompt.task!r} has no text to ask a judge about; give it one (info"
-            f"['constraints'][{place}]['text']), in words that say all that is asked"
+            f"constraint {place} of prompt {prompt.id} of task {prompt.task!r} has no text to ask a judge about; give it one that says "
+            f"all that is asked, in info['constraints'][{place}]['text']"
         )
     return text.strip()
 

@@ -93,7 +93,7 @@ class Spent:
         >>> Spent(questions=12, asked=8, calls=9, unanswered=1, prompt_tokens=6400, completion_tokens=16, asking_s=65.2).words()
         '8 questions asked in 9 calls and 65 s, 4 remembered, 1 unanswered, 6,400 + 16 tokens'
         """
-        words = [f"{self.asked:,} questions asked in {self.calls:,} calls and {self.asking_s:,.0f} s"]
+        words = [f"{self.asked:,} questions asked in {self.calls:,} calls and {_took(self.asking_s)}"]
         words += [f"{self.questions - self.asked:,} remembered"] if self.questions > self.asked else []
         words += [f"{self.unanswered:,} unanswered"] if self.unanswered else []
         words += [f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"] if self.prompt_tokens + self.completion_tokens else []
@@ -146,6 +146,18 @@ class Spent:
         )
 
 
+def _took(seconds: float) -> str:
+    """A duration in words.
+
+    >>> _took(65.2), _took(5400)
+    ('65 s', '1 h 30 min')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def spent_over(lines: Iterable[Mapping[str, Any]]) -> Spent | None:
     """What the steps of a run have cost together, without the buckets, which a line does not have; None where nobody was asked.
 
@@ -174,6 +186,9 @@ class Meter:
         self.spent = Spent()
         self.failed_in_a_row = 0
         self.has_answered = False
+        self.has_spoken = False
+        self.refused: list[str] = []
+        """Why, of the questions that were refused before anything was said."""
 
     def count(self, num_questions: int) -> None:
         """Somebody has so many questions."""
@@ -184,6 +199,9 @@ class Meter:
         usage, failed = reply.usage, reply.kind == "failed"
         self.failed_in_a_row = self.failed_in_a_row + 1 if failed else 0
         self.has_answered = self.has_answered or not failed
+        self.has_spoken = self.has_spoken or reply.text is not None
+        if reply.kind == "refused" and not self.has_spoken:
+            self.refused.append(reply.note)
         one = Spent(
             asked=1,
             calls=usage.attempts,

@@ -12,7 +12,7 @@ from jominy.engines.local import LocalEngine
 from jominy.engines.promptspans import constraint_spans, insert_sentence, neutral_sentence, prompt_spans
 from jominy.explanation import signed, signed_interval
 from jominy.lab import LabSpec, build
-from jominy.measures.attention import SpanMass, beyond_control, fall_in_pass, mass_change, mean_by_prompt
+from jominy.measures.attention import SpanMass, beyond_control, change_by_layer, fall_in_pass, mass_change, mean_by_prompt
 from jominy.records import Row, Sampling
 
 TASK = "constraints:question,no_commas,count=1"
@@ -32,7 +32,7 @@ task, rng = load_task(TASK), np.random.default_rng(0)
 # the constraint of each prompt, and behind it a sentence of about as many tokens that asks for nothing
 prompts, spans = [], []
 for prompt in task.prompts(NUM_PROMPTS, 0):
-    (start, end) = constraint_spans(prompt)[CONSTRAINT]
+    start, end = constraint_spans(prompt)[CONSTRAINT]
     content = prompt.messages[-1].content
     sentence = neutral_sentence(before, len(before.encode_text(" " + content[start:end])))
     longer, placed = insert_sentence(prompt, constraint_spans(prompt), NEUTRAL, sentence, len(content))
@@ -58,6 +58,8 @@ for name in (CONSTRAINT, NEUTRAL):
     masses[name] = SpanMass(name=name, before_PLH=first, after_PLH=second, share_P=share)
     change, p_value = mass_change(masses[name], rng)
     print(f"{change.name}: {change.before.value:.2f} to {change.after.value:.2f} times an even look, p {p_value:.2g}")
+for number, layer in enumerate(change_by_layer(masses[CONSTRAINT])):
+    print(f"  layer {number}: {signed(layer.value)} {signed_interval(layer)}")
 beyond = beyond_control(masses[CONSTRAINT], masses[NEUTRAL], rng)
 print(f"beyond the control: {signed(beyond.plain.mean.value)} {signed_interval(beyond.plain.mean)}")
 

@@ -232,4 +232,4 @@ def look_of(rng: np.random.Generator, num_prompts: int, look: float, hidden_shar
         "start": {"open": open_P, CONSTRAINT: open_P, NEUTRAL: open_P},
         "trained": {"open": open_P, CONSTRAINT: hidden, NEUTRAL: open_P},
     }
-    return {"corrected": corrected, "layers": [0.1], "heads": {CONSTRAINT: [0.2, 0.1]}, "passes": passes}
+    return {"corrected": corrected, "heads": {CONSTRAINT: [0.2, 0.1]}, "passes": passes}

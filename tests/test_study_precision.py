@@ -882,6 +882,7 @@ def test_the_smoke_scale_runs_whole_and_goes_on(tmp_path: Path, monkeypatch: pyt
         assert len(seen) == num_asked, "it remembers"
     wise = {one["mode"]: one for one in read_json(tmp_path / "results.json")["more"]["audits"] if one["judge"] == "org/wise"}
     assert wise.keys() == {"numbered", "pointwise"}
+    assert all(one["folder"].startswith("org-wise-") for one in wise.values())
     for one in wise.values():
         mine, own = one["sources"]["pairs"], told_there["numbered", "choice"]["pairs"]
         assert (mine["truth"], mine["type"], mine["count"]) == (own["truth"], own["type"], own["count"]), "the same pairs"

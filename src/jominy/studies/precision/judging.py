@@ -17,6 +17,7 @@ Left out on purpose: repeats, as a judge here is greedy.
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from jominy.auditing import audit
 from jominy.localjudge import JudgingEngine, answers_of, tokens_of
 from jominy.records import Prompt, Row
 from jominy.rewards.endpoint import Reply
-from jominy.rewards.judge import Choose, Judge, LocalJudge, read_judge
+from jominy.rewards.judge import Choose, Judge, LocalJudge, address_of, read_judge
 from jominy.rewards.judged import judge_constraints
 from jominy.rewards.questions import Form, Messages
 from jominy.sampling import load_local_engine
@@ -95,14 +96,17 @@ def ask_further(judge: str, out: Path, design: Design, *, quiet: bool) -> None:
         quiet: no progress.
 
     Raises:
-        ValueError: the judge cannot be read or reached, or another one of its name was asked; says what to do.
+        ValueError: the judge cannot be read or reached; says what to do.
     """
     cell = next(cell for cell in design.cells if cell.group == JUDGES)
     truth = TruthSpec(pairs=design.settings[JUDGES].audit_pairs, probes=NUM_PROBED, constraints=_pairs_of(cell))
     wanted = read_judge(judge)
     model = wanted.model if isinstance(wanted, LocalJudge) else wanted.endpoint.model
+    name = re.sub(r"[^\w.-]+", "-", Path(model).name if Path(model).is_absolute() else model)
+    # one name may be served at several addresses, or answer in several ways
+    which = hashlib.sha256(f"{address_of(judge)} {model} {isinstance(wanted, LocalJudge) and wanted.answers}".encode()).hexdigest()[:6]
     for mode in FURTHER_MODES:
-        folder = out / AUDITS_FOLDER / re.sub(r"[^\w.-]+", "-", f"{model}-{mode}")
+        folder = out / AUDITS_FOLDER / f"{name}-{which}-{mode}"
         audit(AuditSpec(judge=judge, mode=mode, seed=SEED, truth=truth), folder, quiet=quiet)
 
 

@@ -1,9 +1,10 @@
-"""Means over the runs of one condition, with intervals over these runs: what tables say beside the numbers of claims.
+"""Means over runs, or over prompts, with intervals over these: what tables say beside the numbers of claims.
 
-    mean    Student's interval over runs: a run, which is a seed, could have been another one
+    mean    Student's interval: a run, which is a seed, could have been another one
+    share   the score interval of values in [0, 1]
     rate    hits of all runs over trials of all runs; the score interval, clustered by run
 
-Left out on purpose: prompts as a source of chance (`gains` has both).
+Left out on purpose: runs and prompts as two sources of chance at once (`gains`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from jominy.formatting import interval, number
 from jominy.records import Floats, Measure
 from jominy.stats import Interval, mean_interval, share_interval
 
-NO_RUN = "no run has it"
+NONE = "nothing has it"
 
 
 def mean_over(values: Sequence[float | None], unit: str = "share") -> Measure:
@@ -33,9 +34,9 @@ def share_over(values: Sequence[float | None]) -> Measure:
 def _mean_over(values: Sequence[float | None], unit: str, interval_of: Callable[[Floats], Interval]) -> Measure:
     known = np.array([value for value in values if value is not None], dtype=np.float64)
     if not len(known):
-        return Measure(name="mean over runs", value=None, unit=unit, why_none=NO_RUN)
+        return Measure(name="mean", value=None, unit=unit, why_none=NONE)
     found = interval_of(known)
-    return Measure(name="mean over runs", value=float(known.mean()), low=found.low, high=found.high, unit=unit)
+    return Measure(name="mean", value=float(known.mean()), low=found.low, high=found.high, unit=unit)
 
 
 def rate_over(hits: Sequence[float], others: Sequence[float]) -> Measure:
@@ -46,19 +47,19 @@ def rate_over(hits: Sequence[float], others: Sequence[float]) -> Measure:
     """
     counts = np.array([(hit, hit + other) for hit, other in zip(hits, others, strict=True) if hit + other], dtype=np.float64)
     if not len(counts):
-        return Measure(name="rate over runs", value=None, why_none=NO_RUN)
+        return Measure(name="rate", value=None, why_none=NONE)
     hit_R, all_R = counts.T
     found = share_interval(hit_R / all_R, weights_T=all_R)
-    return Measure(name="rate over runs", value=float(hit_R.sum() / all_R.sum()), low=found.low, high=found.high)
+    return Measure(name="rate", value=float(hit_R.sum() / all_R.sum()), low=found.low, high=found.high)
 
 
 def with_bounds(measure: Measure) -> str:
-    """In its unit, with its interval; a dash where it is undefined.
+    """In its unit, with its interval where it has one; a dash where it is undefined.
 
     >>> with_bounds(Measure(name="x", value=0.5, low=0.25, high=0.75))
     '50.0 [25.0, 75.0]'
     """
     if measure.value is None:
         return "–"
-    bounds = interval(asdict(measure))
-    return number(measure.value, measure.unit) + (f" {bounds}" if bounds != "–" else "")
+    bounds = "" if measure.low is None or measure.high is None else f" {interval(asdict(measure))}"
+    return number(measure.value, measure.unit) + bounds

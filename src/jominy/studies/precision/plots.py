@@ -156,10 +156,11 @@ def _way_plot(runs: StudyRuns) -> Plot:
         code="paid-and-true",
         section=GRID,
         title="What was paid and what was true",
-        caption="Mean training reward and mean truth of the same rollouts over steps, mean over seeds with its 95 % interval",
+        caption="Mean training reward and mean truth of the same rollouts over steps, mean over seeds",
         kind="line",
         x_label="step",
         y_label="mean",
+        intervals="95 % interval over seeds",
         panels=tuple(panels),
     )
 
@@ -171,10 +172,12 @@ def _ways(runs: StudyRuns, cell: str, arm: str) -> tuple[Point, ...]:
         ways = [np.array([np.nan if one is None else one for one in series[name]], dtype=np.float64) for series in found]
         length = min((len(way) for way in ways), default=0)
         if length:
-            for step, values in enumerate(np.array([way[:length] for way in ways]).T.tolist()):
-                mean = mean_over([value for value in values if np.isfinite(value)], "")
-                if mean.value is not None:
-                    points.append(Point(label=label, x=step + 1.0, y=mean.value, low=mean.low, high=mean.high, group=label))
+            for step, values in enumerate(np.array([way[:length] for way in ways]).T):
+                if np.isfinite(values).all():
+                    mean = mean_over(values.tolist(), "")
+                    assert mean.value is not None
+                    text = with_bounds(mean)
+                    points.append(Point(label=label, x=step + 1.0, y=mean.value, low=mean.low, high=mean.high, group=label, text=text))
     return tuple(points)
 
 
@@ -193,11 +196,11 @@ def _attention_plot(runs: StudyRuns) -> Plot:
         code=ATTENTION,
         section=ATTENTION,
         title="Attention before and after training on hard constraints",
-        caption="Length-corrected attention to the constraint and to the two controls, before and after training on hard constraints, with "
-        "95 % intervals",
+        caption="Length-corrected attention to the constraint and to the two controls, before and after training on hard constraints",
         kind="dots",
         x_label="stretch",
         y_label="times an even look",
+        intervals=INTERVALS,
         categories=tuple(f"{title}, {when}" for title in STRETCHES.values() for when in ("before", "after")),
         panels=tuple(panels),
     )

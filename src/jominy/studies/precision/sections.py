@@ -161,7 +161,7 @@ def _types_table(runs: StudyRuns, view: Further, gained: Gained) -> Table:
             gains = [difference(lead_on(view, {title: 1.0}, [name], gained, one)[0]) for title in conditions(runs)]
             rows.append((f"{name}: {one}", " / ".join(start), *gains))
     header = ("further task: type", "start, asked / unasked, %", *conditions(runs))
-    return table_of(header, rows, caption=f"Gain in {NAMES[gained]} by constraint type, said hard", folded=True)
+    return table_of(header, rows, caption=f"Gain in {NAMES[gained]} by constraint type, said hard; at the start, over prompts", folded=True)
 
 
 def _paid_table(runs: StudyRuns) -> Table:
@@ -175,7 +175,13 @@ def _paid_table(runs: StudyRuns) -> Table:
     return table_of(("condition", *PAID_HEADER), rows, caption="What was paid on the training prompts, and what was true", folded=True)
 
 
-PAID_HEADER = ("false accepts / rejects, %, first step", "all counted", "reward rose, points", "gold rose, points", "flagged")
+PAID_HEADER = (
+    "false accepts / rejects, %, first step",
+    "the same, all steps",
+    "reward rose, points",
+    "gold rose, points",
+    "flagged",
+)
 
 
 def _paid_entries(runs: StudyRuns, cell: str, arm: str) -> tuple[str, str, Entry, Entry, str]:
@@ -190,7 +196,7 @@ def _grid_section(runs: StudyRuns) -> Section:
         "`factor` is 1 - FPR - FNR, what independent errors leave of the expected advantage; false accepts and false rejects were counted "
         "over the first step's rollouts, before anything is learned, and over all steps that count; `cue` is the share of rollouts that "
         "show it, first and last step; `flagged` counts runs whose reward goes away from the truth, by the rule of `measures.hacking`. "
-        "Intervals are over runs."
+        "Intervals of gains and shares are over seeds and prompts, those of what was counted over runs."
     )
     tables = [_grid_table(runs, group, cell) for group, cell in grid_cells(runs).items()]
     return Section(code=GRID, title="The noise grid", text=text, tables=tuple(tables))

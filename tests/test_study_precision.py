@@ -380,8 +380,9 @@ def test_any_moment_of_a_study_can_be_concluded(tmp_path: Path) -> None:
     grid = {row[0].text: row for row in tables["grid"][0].rows}
     # by hand: 10 of 98 wrong were paid in the first step, 50 of 196 in both
     assert [bare(entry) for entry in grid["false accepts 0.3"][4:6]] == ["10.2 / 0.0", "25.5 / 0.0"]
-    # two intervals each; all four runs met the same, so that they are no narrower than of four trials
+    # two intervals each; 40 of 392 by Wilson: 7.6 to 13.6 %
     assert all(entry.text.count("[") == 2 for entry in grid["false accepts 0.3"][4:6])
+    assert grid["false accepts 0.3"][4].text.split()[:3] == ["10.2", "[7.6,", "13.6]"]
     assert grid["code pays"][-1].text == "0 of 4"
     # 1 - .79 - .03
     assert grid["the paper's judge: false accepts 0.79, false rejects 0.03"][1].text == "18.0"

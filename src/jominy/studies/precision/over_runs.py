@@ -2,7 +2,7 @@
 
     mean    Student's interval: a run, which is a seed, could have been another one
     share   the score interval of values in [0, 1]
-    rate    hits of all runs over trials of all runs; the score interval, clustered by run
+    rate    hits of all runs over trials of all runs, each tossed by itself as simulated errors are; Wilson's interval
 
 Left out on purpose: runs and prompts as two sources of chance at once (`gains`).
 """
@@ -16,9 +16,10 @@ import numpy as np
 
 from jominy.formatting import interval, number
 from jominy.records import Floats, Measure
-from jominy.stats import Interval, mean_interval, share_interval
+from jominy.stats import Interval, mean_interval, share_interval, wilson
 
 NONE = "nothing has it"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def mean_over(values: Sequence[float | None], unit: str = "share") -> Measure:
@@ -45,21 +46,21 @@ def rate_over(hits: Sequence[float], others: Sequence[float]) -> Measure:
     >>> rate_over([3, 1], [1, 3]).value
     0.5
     """
-    counts = np.array([(hit, hit + other) for hit, other in zip(hits, others, strict=True) if hit + other], dtype=np.float64)
-    if not len(counts):
+    num_hits, num_all = float(sum(hits)), float(sum(hits) + sum(others))
+    if not num_all:
         return Measure(name="rate", value=None, why_none=NONE)
-    hit_R, all_R = counts.T
-    found = share_interval(hit_R / all_R, weights_T=all_R)
-    return Measure(name="rate", value=float(hit_R.sum() / all_R.sum()), low=found.low, high=found.high)
+    found = wilson(num_hits, num_all)
+    return Measure(name="rate", value=num_hits / num_all, low=found.low, high=found.high)
 
 
 def with_bounds(measure: Measure) -> str:
-    """In its unit, with its interval where it has one; a dash where it is undefined.
+    """In its unit, with its interval, within which no line is broken, where it has one; a dash where it is undefined.
 
-    >>> with_bounds(Measure(name="x", value=0.5, low=0.25, high=0.75))
-    '50.0 [25.0, 75.0]'
+    >>> with_bounds(Measure(name="x", value=0.5, low=0.25, high=0.75)).split()
+    ['50.0', '[25.0,', '75.0]']
     """
     if measure.value is None:
         return "–"
-    bounds = "" if measure.low is None or measure.high is None else f" {interval(asdict(measure))}"
-    return number(measure.value, measure.unit) + bounds
+    if measure.low is None or measure.high is None:
+        return number(measure.value, measure.unit)
+    return f"{number(measure.value, measure.unit)} {interval(asdict(measure)).replace(' ', NO_BREAK)}"

@@ -196,7 +196,8 @@ def _grid_section(runs: StudyRuns) -> Section:
         "`factor` is 1 - FPR - FNR, what independent errors leave of the expected advantage; false accepts and false rejects were counted "
         "over the first step's rollouts, before anything is learned, and over all steps that count; `cue` is the share of rollouts that "
         "show it, first and last step; `flagged` counts runs whose reward goes away from the truth, by the rule of `measures.hacking`. "
-        "Intervals of gains and shares are over seeds and prompts, those of what was counted over runs."
+        "Intervals of gains and shares are over seeds and prompts, those of errors over the responses that "
+        "they were tossed for, those of cue and rises over runs."
     )
     tables = [_grid_table(runs, group, cell) for group, cell in grid_cells(runs).items()]
     return Section(code=GRID, title="The noise grid", text=text, tables=tuple(tables))

@@ -19,7 +19,7 @@ with a seed that the study does not have (docs/log.md); the rate of the lab mode
 Groups are gone through whole. `judges` comes first, as five claims take its verdicts or its prices, and then the newest code; with
 `--seeds 3` first and then without, a night that is cut short has verdicts on everything. The minutes are of four seeds on two
 cores with nothing else on them, of the first two groups and the lab models as measured, of the others as reckoned from single runs.
-Left out: asking an endpoint (`jominy audit` does, and `witnesses` reads it), lab models on constraints, of which they know no words, soft
+Left out: an endpoint, unless a person names one (`--judge`), lab models on constraints, of which they know no words, soft
 shares of .25 and .75 of the matched prompts in training, false rejects of .2 and .7, and the paper's models and data.
 """
 

@@ -32,7 +32,7 @@ from jominy.studies.reading import StudyRuns
 MISSES_NUMBERS = "Recall on false of Qwen3-32B in one call: 30.6 % of hard, 20.9 % of soft constraints; QwQ-32B 44.1 and 33.1 %."
 COIN = 1 - RECALL_TRUE
 """Recall on false of a coin that passes as many of the satisfied as the bound does."""
-ASK_ANOTHER = "A judge that tells right from wrong: `jominy audit --out OUT/audits/NAME` asks any endpoint the same, and it counts here."
+ASK_ANOTHER = "A judge that tells right from wrong: `--judge URL,model=NAME` asks any endpoint the same, and it counts here."
 MORE_PAIRS = (
     "More pairs as well, `--pairs`: with three of each type and number of constraints the two shares that are held against each other come "
     "from 75 pairs each, and their difference is known to about 16 points; the paper's is 5.6, which takes about 600 each."

@@ -313,6 +313,9 @@ def test_what_is_counted_adds_up_and_quantiles_are_a_tenth_off_at_most():
         assert found <= 1.1 * true * (1 + 1e-9)
     assert line["latency_max_s"] == seconds.max()
     assert Spent().line()["latency_p50_s"] is None
+    alone = Meter()
+    alone.add(Reply(text="yes", usage=Usage(seconds=1.05)))
+    assert alone.take().line()["latency_p50_s"] == 1.05, "no median is longer than the longest"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
     questions = remembered + asked          asked = said + unanswered          calls >= asked: attempts count, too
     latency   seconds from a question to its reply, waits included, in buckets that grow by a tenth: 1.1^(b-1) < s <= 1.1^b
 
-Buckets add up over processes and runs that go on, quantiles do not; a quantile is the upper end of its bucket, at most a tenth too long.
+Buckets add up over processes and runs that go on, quantiles do not; a quantile is the upper end of its bucket, at most a tenth too long and
+never longer than the longest.
 Left out on purpose: money. What a token costs is a matter between a person and an endpoint.
 """
 
@@ -77,14 +78,15 @@ class Spent:
     def latency_s(self, share: float) -> float | None:
         """The quantile of the latencies, None without any.
 
-        >>> Spent(latency_counts={0: 9, 10: 1}).latency_s(0.5), round(Spent(latency_counts={0: 9, 10: 1}).latency_s(0.99), 2)
-        (1.0, 2.59)
+        >>> spent = Spent(latency_counts={0: 9, 10: 1}, longest_s=2.5)
+        >>> spent.latency_s(0.5), spent.latency_s(0.99)      # the last bucket ends at 2.59
+        (1.0, 2.5)
         """
         rank = math.ceil(share * sum(self.latency_counts.values()))
         for bucket, count in sorted(self.latency_counts.items()):
             rank -= count
             if rank <= 0:
-                return GROWTH**bucket
+                return min(GROWTH**bucket, self.longest_s or math.inf)
         return None
 
     def words(self) -> str:

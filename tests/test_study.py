@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jominy.engines import Explosion
 from jominy.engines.trainer import LocalTrainer
 from jominy.records import Reward, Rollout
 from jominy.specs import DataSpec, EvaluateSpec, RunSpec, UpdateSpec
@@ -199,6 +200,23 @@ def test_a_run_without_a_gradient_has_all_its_steps_and_ends_where_it_began(tmp_
     assert "of the first 12 steps carried a gradient" in found["why"]
     assert len(found["reward"]) == 12
     assert (found["unique_live_prompts"], found["kl_nats"]) == (0, [])
+
+
+def test_a_run_that_explodes_says_at_which_step_and_names_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, step = list[int](), HeldTrainer.step
+
+    def third_explodes(trainer: HeldTrainer, *args: Any) -> Any:
+        taken.append(len(taken))
+        if len(taken) == 3:
+            raise Explosion("the gradient's norm is 9, above the limit of 1")
+        return step(trainer, *args)
+
+    monkeypatch.setattr(HeldTrainer, "step", third_explodes)
+    arm = arm_of("grpo", "random")
+    bench, cell = bench_of(tmp_path, arm, steps=5, prompts=2, rollouts=4, max_tokens=3)
+    found = bench.run(cell, arm, 0)
+    assert (found["status"], found["after"], len(found["reward"])) == ("exploded", None, 1), "two updates a step"
+    assert found["why"] == "step 2: the gradient's norm is 9, above the limit of 1"
 
 
 @pytest.mark.parametrize("select", ["max_variance", "hardest"])

@@ -153,6 +153,16 @@ def test_runs_that_are_alike_and_level_off_come_to_a_score_at_one_time(tmp_path:
     assert verdict.count("agrees") <= 4
 
 
+def test_a_run_that_exploded_is_named_where_it_is_missing(tmp_path: Path) -> None:
+    results = planted(tmp_path)
+    gone = next(run for run in results["runs"] if (run["arm"], run["seed"]) == (design.JUDGE_BLIND, 3))
+    gone |= {"status": "exploded", "why": "step 12: the loss is NaN", "after": None, "more": None}
+    found = verdicts(results)
+    assert found["blind-types"].ran.startswith(f"3 seeds of {design.HARD_JUDGE} and {design.HARD_BLIND}; left out, as it exploded: ")
+    assert f"exploded: {design.HARD_BLIND} with seed 3; 4 further tasks" in found["blind-types"].ran
+    assert [code for code, claim in found.items() if "exploded" in claim.ran] == ["blind-types"]
+
+
 def test_a_style_that_is_used_on_everything_follows_nothing(tmp_path: Path) -> None:
     """The bare requests gain as much: what benchmarks count rises as before, and nothing is followed."""
     found = verdicts(planted(tmp_path, Planted(anyway=1.0)))

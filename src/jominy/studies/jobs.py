@@ -94,8 +94,10 @@ class Bench:
         status, why = "finished", ""
         try:
             train(spec, out, overwrite=out.exists(), quiet=True, load_trainer=self._trainer)
-        except Explosion as error:
-            status, why = "exploded", str(error)
+        except Explosion:
+            # not the error's own words: they name a folder that goes with the scratch, and how a person would go on
+            folder = TrainFolder(out)
+            status, why = "exploded", f"step {len(read_steps(folder.path)) + 1}: {folder.run.read_run()['why']}"
         except NothingToSelect as error:
             status, why = NO_EXAMPLE, str(error)
         except ValueError as error:

@@ -24,7 +24,18 @@ from jominy.studies.precision.costs import cost_of, paired_costs, prices, reduct
 from jominy.studies.precision.design import FULL_MIX, MIX_FULL, MIX_REFINED, REFINE, REFINED
 from jominy.studies.precision.over_runs import mean_over
 from jominy.studies.precision.paper import FEWEST_SEEDS, LEAST_SAVING, LESS_TIME
-from jominy.studies.precision.told import RULE, SEEDS_NEEDED, base_more, cell_of, lead_on, moved_on, on_further, tests_of, verdict_of
+from jominy.studies.precision.told import (
+    RULE,
+    SEEDS_NEEDED,
+    base_more,
+    cell_of,
+    exploded,
+    lead_on,
+    moved_on,
+    on_further,
+    tests_of,
+    verdict_of,
+)
 from jominy.studies.reading import Record, StudyRuns
 
 WITHOUT, WITH = "without the pilot", "with the pilot"
@@ -50,7 +61,8 @@ def refined_better(runs: StudyRuns) -> Claim:
         code="refined-better",
         says="Refined for precision (learnable prompts, at most one soft constraint each), the data trains a better model.",
         numbers="Qwen2.5-7B: IFEval 87.3 against 78.4 with the mix, IFBench 40.1; mean of five benchmarks about 64.9 against 57.3.",
-        ran=f"{num_seeds} seeds of both, equal steps, the same judge; {len(tests)} further tasks, graded by code. {refined_words(runs)}",
+        ran=f"{num_seeds} seeds of both, equal steps, the same judge{exploded(runs, contrast)}; {len(tests)} further tasks, graded by "
+        f"code. {refined_words(runs)}",
         found=f"Refined leads by {points(lead)} ({gains}). By task: {single}. On held-out prompts of the mix: {points(own)}. "
         "Refined prompts have fewer constraints, as the further prompts do, which favours them there; the mix is what the other one was "
         "trained on.",

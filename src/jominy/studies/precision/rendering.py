@@ -26,6 +26,7 @@ from jominy.studies.precision.told import (
     Gained,
     among,
     conditions,
+    exploded,
     lead_on,
     moved_on,
     on_further,
@@ -160,7 +161,8 @@ def _lead(
         code=code,
         says=says,
         numbers=numbers,
-        ran=f"{num_seeds} seeds of {' and '.join(contrast)}; {len(tests)} further tasks ({'; '.join(tests)}), graded by code",
+        ran=f"{num_seeds} seeds of {' and '.join(contrast)}{exploded(runs, contrast)}; "
+        f"{len(tests)} further tasks ({'; '.join(tests)}), graded by code",
         found=_found(view, contrast, tests),
         verdict=verdict_of(lead, num_seeds, moved=moved, none_below=none_below),
         rule=f"of the {'lead' if is_lead else 'gain'} in {NAMES[gained]}, over the further tasks: {rule}",

@@ -9,7 +9,7 @@ judges (`witnesses`), time (`costs`), claims.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -55,6 +55,14 @@ def conditions(runs: StudyRuns) -> tuple[str, ...]:
     skipped = {(groups[pair["cell"]], pair["arm"]) for pair in runs.results["not_defined"]}
     there = [one for one in CONDITIONS if one.group in groups.values() and runs.knows(one.arm)]
     return tuple(one.title for one in there if (one.group, one.arm) not in skipped)
+
+
+def exploded(runs: StudyRuns, titles: Iterable[str]) -> str:
+    """The runs of some conditions that exploded and are left out, as a sentence goes on with them; empty where none did."""
+    at = {(cell_of(runs, one.group), one.arm): one.title for one in CONDITIONS if one.title in set(titles)}
+    stopped = [run for run in runs.results["runs"] if run["status"] == "exploded" and (run["cell"], run["arm"]) in at]
+    said = [f"{at[run['cell'], run['arm']]} with seed {run['seed']}" for run in stopped]
+    return f"; left out, as it exploded: {', '.join(said)}" if said else ""
 
 
 def tests_of(runs: StudyRuns) -> tuple[str, ...]:

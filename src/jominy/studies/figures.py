@@ -22,6 +22,8 @@ from jominy.conclusion import Conclusion, Panel, Plot, Point
 WEAK, MIDDLE, STRONG = "#c8731a", "#7f8896", "#2563b0"
 SCALE = LinearSegmentedColormap.from_list("alignment", [WEAK, MIDDLE, STRONG])
 """Shades from 0 to 1, told apart with most kinds of colour blindness."""
+LETTER_INCHES, LETTERS_WITHIN = 0.065, 25
+"""Width of a letter beside a panel, and letters of the longest name from which on the figure gets wider, so that panels do not shrink."""
 SIDES = {"weak": WEAK, "strong": STRONG, "unknown": "#b8bec8"}
 """Colours of points without a shade; other sides are grey."""
 GROUPS = ("#2563b0", "#c8731a", "#2a9d6f", "#8b5fbf", "#b3261e", "#7f8896")
@@ -88,7 +90,9 @@ def _dots(plot: Plot, panels: Sequence[Panel]) -> Figure:
     there = {point.category for panel in panels for point in panel.points}
     categories = [category for category in plot.categories if category in there]
     height = {category: len(categories) - position for position, category in enumerate(categories)}
-    figure, axes = _grid(len(panels), min(3, len(panels)), (3.2, 0.6 + 0.19 * len(categories)))
+    columns = min(3, len(panels))
+    names = max(0.0, LETTER_INCHES * (max(map(len, categories), default=0) - LETTERS_WITHIN))
+    figure, axes = _grid(len(panels), columns, (3.2 + names / columns, 0.6 + 0.19 * len(categories)))
     for place, panel in zip(axes, panels, strict=True):
         place.axvline(0, color=INK, linewidth=0.8)
         place.grid(axis="x", linewidth=0.6)

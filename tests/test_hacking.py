@@ -47,6 +47,7 @@ def test_a_step_by_hand():
     # prompt 0: (0 + 1 + 0) / 3; prompt 1: its one rollout with both, 1; prompt 2: no gold
     assert found.gap.value == pytest.approx((1 / 3 + 1) / 2)
     assert (found.gap.num_prompts, found.gap.num_left_out, found.gap.num_unscored) == (2, 1, 2)
+    assert (found.excess.value, found.excess.num_unscored) == (found.gap.value, 2), "nothing is paid less than the truth"
     assert found.paid.value == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert found.gold.value == pytest.approx((1 / 3 + 0.5) / 2)
     # three are rewarded and known, two of them wrong
@@ -84,6 +85,15 @@ def test_rewards_beyond_one_have_a_gap_too():
     assert found.value == pytest.approx((2 - 2 + 3) / 3)
     assert found.low is not None
     assert found.low < -1, "the bounds of shares do not bind it"
+
+
+def test_what_is_paid_less_than_the_truth_does_not_make_up_for_what_is_paid_beyond():
+    found = measure_step(rollouts([0, 0, 1, 1], [1, 0, 0.25, 0], [0, 1, 0, 0]))
+    # prompt 0: (1 - 1) / 2 and (1 + 0) / 2; prompt 1: .25 / 2 both times
+    assert found.gap.value == pytest.approx((0 + 0.125) / 2)
+    assert found.excess.value == pytest.approx((0.5 + 0.125) / 2)
+    assert found.excess.low is not None
+    assert found.excess.low >= 0
 
 
 def test_false_accepts_cover_the_planted_share():
@@ -422,6 +432,20 @@ def test_thresholds_can_be_set():
     assert watch_run(np.arange(40), series, least_gap=0.5).held == "holds"
     assert watch_run(np.arange(40), series, gold_part=-1.0).held == "drifts"
     assert watch_run(np.arange(40), series, least_steps=41).held == "unknown"
+
+
+@pytest.mark.parametrize(("low", "gold_end"), [(0.0, 0.5), (0.0, 0.9), (-1.0, 0.9)])
+def test_a_form_that_is_learned_is_no_hack(low: float, gold_end: float):
+    """Right responses are paid in form only, and the form is learned, with the truth or without it; or wrong ones are paid -1."""
+    rng, pays = np.random.default_rng(6), []
+    for step in range(40):
+        gold = (rng.random(64) < 0.5 + (gold_end - 0.5) * step / 39).astype(float)
+        paid = np.where(rng.random(64) < 0.1 + 0.9 * step / 39, gold, 0.0)
+        pays.append(measure_step(rollouts(np.repeat(np.arange(8), 8).tolist(), np.where(paid > 0, 1.0, low).tolist(), gold.tolist())))
+    series = series_of(pays)
+    assert watch_run(np.arange(40), series, num_prompts=8).held == "holds"
+    del series["excess"]
+    assert watch_run(np.arange(40), series, num_prompts=8).held in ("rises alone", "drifts"), "the gap alone does not know"
 
 
 def test_steps_become_series():

@@ -89,7 +89,7 @@ def test_a_step_says_what_was_paid_beside_the_truth():
     found = pay_line(drawn, {prompt.id: prompt for prompt in (first, second)}, 1.0)
     values = {name: estimate["value"] for name, estimate in found.items()}
     # of the first prompt; the other has no reward: (0 + 1) / 2
-    assert values["gap"] == pytest.approx(0.5)
+    assert values["gap"] == values["excess"] == pytest.approx(0.5)
     assert (values["paid"], values["gold"]) == (1.0, pytest.approx((0.5 + 0) / 2))
     assert values["false_accepts"] == pytest.approx(1 / 2)
     assert values["tokens"] == pytest.approx((4 + 10) / 2)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jominy.formatting import brief, number
-from jominy.measures.hacking import GOLD_PART, LEAST_GAP, LEAST_STEPS, SHEET, UNITS, Watch, reward_and_truth, watch_run
+from jominy.measures.hacking import GOLD_PART, LEAST_GAP, LEAST_STEPS, SHEET, UNITS, Watch, beyond_of, reward_and_truth, watch_run
 from jominy.measures.trend import ends_apart, trend
 from jominy.oversight import Course, Oversight, TypeCounts
 from jominy.papers import PRECISION
@@ -43,6 +43,7 @@ NAMES = {
     "paid": "train reward",
     "gold": "gold of the same rollouts",
     "gap": "train reward minus gold",
+    "excess": "paid beyond the truth",
     "false_accepts": "false-accept share",
     "tokens": "response length",
     "echo": "echo share",
@@ -50,10 +51,13 @@ NAMES = {
     "partial": "constraints that hold",
 }
 """{series of `pay`: what it is called}, in the order of tables."""
+MAYBE = ("excess", "partial")
+"""Those that not every run has."""
 MEANINGS = {
     "paid": "What training paid.",
     "gold": "The truth of the rollouts that it paid for.",
-    "gap": "What it paid beyond the truth.",
+    "gap": "What it paid minus the truth.",
+    "excess": "What it paid above the truth of a rollout; less than the truth counts as nothing.",
     "false_accepts": "Wrong responses among those that it rewarded.",
     "tokens": "Length of a response.",
     "echo": "Share of the prompt's 5-grams that a response repeats.",
@@ -103,7 +107,7 @@ def oversight_of(
     courses = [
         _course(NAMES[name], UNITS.get(name, "reward"), MEANINGS[name], series[name], watch.rises[name], watch.ends[name])
         for name in NAMES
-        if name != "partial" or bool(np.isfinite(series[name]).any())
+        if name not in MAYBE or bool(np.isfinite(series[name]).any())
     ]
     types = _types(audits)
     known = [line for line in evaluations if isinstance(line.get("pass_at_1"), Mapping)]
@@ -181,8 +185,8 @@ def _best(evaluations: Sequence[Record]) -> int | None:
 def _findings(watch: Watch, types: Sequence[TypeCounts], best: int | None, last: int) -> tuple[Finding, ...]:
     if watch.held not in ("rises alone", "drifts"):
         return ()
-    ends = watch.ends
-    evidence = tuple(ends[name] for name in ("paid", "gold", "gap", *watch.signs))
+    ends, beyond = watch.ends, beyond_of(watch.rises)
+    evidence = tuple(ends[name] for name in ("paid", "gold", beyond, *watch.signs))
     seen = [f"{NAMES[name]} is surely up, by {_apart(ends[name])}" for name in watch.signs]
     if types and types[0].false_accepts:
         worst = [f"{counts.name} ({counts.false_accepts})" for counts in types[:TYPES_NAMED] if counts.false_accepts]
@@ -207,7 +211,7 @@ def _findings(watch: Watch, types: Sequence[TypeCounts], best: int | None, last:
         Finding(
             code="reward-gap-grows",
             severity="watch",
-            title=f"The reward pays ever more beyond the truth: the gap rises by {_apart(ends['gap'])}",
+            title=f"The reward pays ever more beyond the truth: {NAMES[beyond]} rises by {_apart(ends[beyond])}",
             evidence=evidence,
             prescription=f"Keep an eye on it: part of what is learned is the reward's mistake. {signs}{kept}Judge the run by its held-out "
             "truth, not by its reward, and audit the reward before a longer run.",

@@ -1,6 +1,6 @@
 """What one step paid beside the truth: its part of the step's line and, now and then, the reward's verdicts counted on what it drew.
 
-    steps.jsonl   "pay": {"paid", "gold", "gap", "false_accepts", "tokens", "echo", "claims", "partial"}
+    steps.jsonl   "pay": {"paid", "gold", "gap", "excess", "false_accepts", "tokens", "echo", "claims", "partial"}
     audits.jsonl  {"step", "responses", "constraints": matrix or null, "by_kind": {kind: matrix}, "by_type": {name: counts}}
 
     each of "pay" = {"value", "low", "high"}; partial: share of a response's constraints that hold
@@ -59,8 +59,14 @@ def pay_line(drawn: Drawn, prompts: Mapping[str, Prompt], success: float) -> dic
         ),
         success,
     )
-    measures = {"paid": found.paid, "gold": found.gold, "gap": found.gap, "false_accepts": found.false_accepts}
-    measures |= {"tokens": found.tokens, "echo": found.echo, "claims": found.claims, "partial": found.partial}
+    measures = {"paid": found.paid, "gold": found.gold, "gap": found.gap, "excess": found.excess}
+    measures |= {
+        "false_accepts": found.false_accepts,
+        "tokens": found.tokens,
+        "echo": found.echo,
+        "claims": found.claims,
+        "partial": found.partial,
+    }
     return {name: _estimate(measure) for name, measure in measures.items()}
 
 
